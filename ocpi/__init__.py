@@ -1,0 +1,1 @@
+"""The OCPI protocol as a library: objects, text forms, headers, paging, HTTP. It has no tables."""

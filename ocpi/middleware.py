@@ -1,0 +1,76 @@
+"""The outermost layer of the OCPI face: paths, message ids, headers, and JSON for every error."""
+
+import logging
+import re
+import uuid
+from collections.abc import Callable
+
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import Resolver404, get_resolver
+
+from ocpi.http import error_for_http_status
+from ocpi.interfaces import ROOT
+
+log = logging.getLogger(__name__)
+
+_MESSAGE_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
+_MESSAGE_ID_HEADERS = ("X-Request-ID", "X-Correlation-ID")
+_FIXED_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class OcpiMiddleware:
+    """Serves everything below ``/ocpi`` by itself and passes all other paths on.
+
+    Sessions, cookies, CSRF and messages are the admin's; a partner's call goes straight to its view.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request."""
+        path = request.path_info
+        if not path.startswith(ROOT + "/") and path != ROOT:
+            return self._get_response(request)
+        # Both forms are one resource, and nobody is redirected (HTP-07).
+        request.path_info = path.removesuffix("/")
+        ids = {name: _message_id(request.headers.get(name)) for name in _MESSAGE_ID_HEADERS}
+        # An asynchronous result repeats the correlation id of its command (MID-07).
+        request.META["ocpi.correlation_id"] = ids["X-Correlation-ID"]
+        response = _dispatched(request)
+        for name, value in ids.items():
+            response[name] = value
+        for name, value in _FIXED_HEADERS.items():
+            response[name] = value
+        if request.method == "HEAD" and isinstance(response, HttpResponse):
+            response.content = b""
+        return response
+
+
+def _dispatched(request: HttpRequest) -> HttpResponseBase:
+    try:
+        request.get_host()
+        match = get_resolver().resolve(request.path_info)
+        request.resolver_match = match
+        response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
+        render = getattr(response, "render", None)
+        return render() if render else response
+    except DisallowedHost:
+        return error_for_http_status(400)
+    except Resolver404:
+        return error_for_http_status(404)
+    except Exception:
+        log.exception("http.unforeseen path=%s", request.path_info)
+        return error_for_http_status(500)
+
+
+def _message_id(given: str | None) -> str:
+    """Return the caller's own id, or a new one when there is none that can be repeated (MID-02, MID-04)."""
+    return given if given and _MESSAGE_ID.fullmatch(given) else str(uuid.uuid4())
