@@ -1,0 +1,126 @@
+"""Whether the books balance (delivery.md 4.11): no session, CDR or delivery has fallen between two chairs."""
+
+import hashlib
+from dataclasses import dataclass
+
+from django.db.models import Count, Exists, OuterRef
+
+from cdrs.models import CDR, Review
+from cdrs.services import FIRST_LINK
+from ocpi import v221
+from roaming.models import Obligation
+from sessions.models import Session
+
+_State = Obligation.State
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """The figures of both identities, and a sentence for everything that is wrong.
+
+    sessions_ended = sealed + in_review (of which ``waived`` are closed without billing);
+    cdrs = acked + pending + parked + contested + served + cancelled.
+    """
+
+    sessions_ended: int
+    sealed: int
+    in_review: int
+    waived: int
+    cdrs: int
+    acked: int
+    pending: int
+    parked: int
+    contested: int
+    served: int
+    cancelled: int
+    faults: tuple[str, ...]
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether both identities hold and nothing else is wrong."""
+        ended = self.sealed + self.in_review
+        told = self.acked + self.pending + self.parked + self.contested + self.served + self.cancelled
+        return self.sessions_ended == ended and self.cdrs == told and not self.faults
+
+
+def check_books() -> Books:
+    """Count, compare and verify every hash. Run it in one snapshot (REPEATABLE READ) beside live traffic."""
+    states = {
+        each["state"]: each["count"]
+        for each in Obligation.objects.filter(kind="cdr")
+        .order_by()
+        .values("state")
+        .annotate(count=Count("pk"))
+    }
+    without_cdr = ~Exists(CDR.objects.filter(session=OuterRef("session")))
+    reviews = Review.objects.filter(without_cdr)
+    return Books(
+        sessions_ended=Session.objects.filter(status=v221.SessionStatus.COMPLETED.value).count(),
+        sealed=CDR.objects.order_by().values("session").distinct().count(),
+        in_review=reviews.count(),
+        waived=reviews.filter(resolved_at__isnull=False).count(),
+        cdrs=CDR.objects.count(),
+        acked=states.get(_State.ACKED, 0),
+        pending=states.get(_State.PENDING, 0),
+        parked=states.get(_State.PARKED, 0),
+        contested=states.get(_State.CONTESTED, 0),
+        served=states.get(_State.SERVED, 0),
+        cancelled=states.get(_State.CANCELLED, 0),
+        faults=(*_neither_sealed_nor_reviewed(), *_chain_and_deliveries()),
+    )
+
+
+def _neither_sealed_nor_reviewed() -> list[str]:
+    lost = (
+        Session.objects.filter(status=v221.SessionStatus.COMPLETED.value)
+        .filter(~Exists(CDR.objects.filter(session=OuterRef("pk"))))
+        .filter(~Exists(Review.objects.filter(session=OuterRef("pk"))))
+        .order_by("created_at")
+    )
+    return [
+        f"session {key} has ended, but is neither sealed nor in review"
+        for key in lost.values_list("pk", flat=True)[:_SHOWN]
+    ]
+
+
+def _chain_and_deliveries() -> list[str]:
+    """Walk every chain once: each link, each hash, and that exactly the sealed bytes went out."""
+    owed = {
+        key: (state, None if sent is None else bytes(sent))
+        for key, state, sent in Obligation.objects.filter(kind="cdr").values_list(
+            "object_key", "state", "sent_sha256"
+        )
+    }
+    faults: list[str] = []
+    heads: dict[int, bytes] = {}
+    rows = CDR.objects.order_by("feed_seq").values_list(
+        "key", "ocpi_id", "own_party_id", "body", "sha256", "previous_sha256", "chain_sha256"
+    )
+    for key, ocpi_id, own_party_id, body, sha256, previous, chain in rows.iterator(chunk_size=2_000):
+        faults.extend(_altered(ocpi_id, bytes(body), bytes(sha256)))
+        expected = heads.get(own_party_id, FIRST_LINK)
+        if bytes(previous) != expected or bytes(chain) != hashlib.sha256(expected + bytes(sha256)).digest():
+            faults.append(f"CDR {ocpi_id}: the chain is broken here; a CDR was altered, removed or inserted")
+        heads[own_party_id] = bytes(chain)
+        faults.extend(_delivery_faults(ocpi_id, bytes(sha256), owed.get(str(key))))
+        if len(faults) >= _SHOWN:
+            break
+    return faults
+
+
+def _altered(ocpi_id: str, body: bytes, sha256: bytes) -> list[str]:
+    return (
+        []
+        if hashlib.sha256(body).digest() == sha256
+        else [f"CDR {ocpi_id}: its bytes do not match its sha256"]
+    )
+
+
+def _delivery_faults(ocpi_id: str, sha256: bytes, delivery: tuple[str, bytes | None] | None) -> list[str]:
+    if delivery is None:
+        return [f"CDR {ocpi_id}: it is owed to nobody"]
+    sent = delivery[1]
+    return (
+        [] if sent is None or sent == sha256 else [f"CDR {ocpi_id}: other bytes were sent than were sealed"]
+    )

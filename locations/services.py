@@ -1,0 +1,186 @@
+"""Verbs of locations: what the stations report, and what each partner is shown of it.
+
+Every verb locks the row of the Location first, so that all that writes one Location's bays and views follows each
+other; a partner's bytes, their stamp and the obligation to tell the partner change in one transaction.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from locations import stored
+from locations.changes import Notice, notices
+from locations.models import EVSE, Location, PartnerView
+from locations.publication import Publication
+from locations.publishing import (
+    Change,
+    View,
+    apply,
+    owe,
+    read_publication,
+    rerender,
+    views_of,
+    write_publication,
+)
+from locations.render import next_stamp, shown_status, valid_until
+from locations.wire import bay_state, location_document, location_facts
+from ocpi import codec, v221
+from roaming.models import Party
+
+
+def report_status(
+    *,
+    station_identity: str,
+    ocpp_connector: int,
+    status: v221.Status,
+    at: datetime,
+    now: datetime,
+    ocpp_status: str = "",
+) -> bool:
+    """Take over what a station says of one bay; False for an unknown bay and for a report older than the known one.
+
+    `at` is the station's time, taken as now when it lies ahead: a station with a fast clock must not outrun its own
+    later reports. Every partner's view follows in the same transaction.
+    """
+    mine = Q(station_identity=station_identity, ocpp_connector=ocpp_connector, is_removed=False)
+    at = min(at, now)
+    with transaction.atomic():
+        location = _locked(Location.objects.filter(pk__in=EVSE.objects.filter(mine).values("location_id")))
+        if location is None:
+            return False
+        is_news = Q(device_status_at__isnull=True) | Q(device_status_at__lte=at)
+        updated = EVSE.objects.filter(mine, is_news, location=location).update(
+            device_status=status.value, ocpp_status=ocpp_status, device_status_at=at
+        )
+        if not updated:
+            return False
+        _evse_changed(location, EVSE.objects.get(mine, location=location), now)
+    return True
+
+
+def set_online(*, station_identity: str, is_online: bool, now: datetime) -> None:
+    """Note that a station came or went; 15 minutes after it went its bays are shown as UNKNOWN (5.4)."""
+    mine = EVSE.objects.filter(station_identity=station_identity, is_removed=False)
+    with transaction.atomic():
+        for location in _all_locked(Location.objects.filter(pk__in=mine.values("location_id"))):
+            changed = mine.filter(location=location).exclude(is_online=is_online)
+            if changed.update(is_online=is_online, offline_since=None if is_online else now):
+                rerender(location, location_facts(location), views_of(location.pk), now)
+
+
+def set_serving(*, evse: EVSE, party: Party | None, now: datetime) -> None:
+    """Note whose session is live at a bay: that partner sees CHARGING whatever the hour (None: nobody's)."""
+    with transaction.atomic():
+        location = _locked(Location.objects.filter(pk=evse.location_id))
+        if location is None:
+            raise ValueError(f"EVSE {evse.uid} has no Location")
+        EVSE.objects.filter(pk=evse.pk).update(serving_party=party)
+        _evse_changed(location, EVSE.objects.get(pk=evse.pk), now)
+
+
+def remove_evse(*, evse: EVSE, now: datetime) -> None:
+    """Take a bay out of service for good: partners see it as REMOVED for ever (LOC-06, LOC-07)."""
+    with transaction.atomic():
+        location = _locked(Location.objects.filter(pk=evse.location_id))
+        if location is None:
+            raise ValueError(f"EVSE {evse.uid} has no Location")
+        EVSE.objects.filter(pk=evse.pk).update(is_removed=True, serving_party=None)
+        rerender(location, location_facts(location), views_of(location.pk), now)
+
+
+def publish_view(*, party: Party, location: Location, publication: Publication | None, now: datetime) -> bool:
+    """Show a partner's party this Location as the Publication says; True when its document changed.
+
+    None: the partner has no business here; a view that it had goes without a word. An equal document keeps bytes and
+    stamp, and nothing is owed.
+    """
+    with transaction.atomic():
+        location = _require_locked(location)
+        known = PartnerView.objects.filter(party=party, location=location).first()
+        if publication is None:
+            if known is not None:
+                known.delete()
+            return known is not None
+        facts = location_facts(location)
+        previous = stored.read_location(bytes(known.document)) if known else None
+        current = location_document(
+            facts=facts, publication=publication, viewer=party.pk, previous=previous, now=now
+        )
+        view = known or PartnerView(party=party, location=location, own_party=location.depot.operator)
+        view.publication = write_publication(publication)
+        view.next_edge_at = valid_until(facts, publication, now)
+        view.is_ended = publication.ended
+        if current is previous:
+            view.save(update_fields=["publication", "next_edge_at", "is_ended"])
+            return False
+        view.document = codec.encode(current)
+        view.last_updated = current.last_updated
+        view.save()
+        for notice in notices(previous, current):
+            owe(location, [party], notice, now)
+        return True
+
+
+def rerender_location(*, location: Location, now: datetime) -> bool:
+    """Bring all views of a Location to the present, e.g. after its bays were edited; True when any changed."""
+    with transaction.atomic():
+        locked = _require_locked(location)
+        return rerender(locked, location_facts(locked), views_of(locked.pk), now)
+
+
+def refresh_due_views(*, party: Party, now: datetime) -> int:
+    """Bring those views of a party to the present that an edge has passed since; returns how many Locations.
+
+    Whoever pulls at 20:00:00.001 sees the opening of 20:00 even when no worker ran yet.
+    """
+    return _refresh(PartnerView.objects.filter(party=party, next_edge_at__lte=now), now)
+
+
+def refresh_all_due_views(*, now: datetime) -> int:
+    """As `refresh_due_views` for all parties; returns how many Locations."""
+    return _refresh(PartnerView.objects.filter(next_edge_at__lte=now), now)
+
+
+def _locked(locations: QuerySet[Location]) -> Location | None:
+    return locations.select_for_update(of=("self",)).select_related("depot__operator").first()
+
+
+def _all_locked(locations: QuerySet[Location]) -> list[Location]:
+    rows = locations.select_for_update(of=("self",)).select_related("depot__operator")
+    return list(rows.order_by("pk"))
+
+
+def _require_locked(location: Location) -> Location:
+    return _all_locked(Location.objects.filter(pk=location.pk))[0]
+
+
+def _evse_changed(location: Location, evse: EVSE, now: datetime) -> None:
+    """Bring the status of one bay into all views; bytes of other bays are not touched.
+
+    Views that an edge has passed meanwhile are rendered as a whole.
+    """
+    state = bay_state(evse)
+    changes: list[Change] = []
+    overdue: list[View] = []
+    for view in views_of(location.pk):
+        if view.next_edge_at is not None and view.next_edge_at <= now:
+            overdue.append(view)
+            continue
+        publication = read_publication(view.publication)
+        status = shown_status(state, publication, viewer=view.party_id, at=now)
+        stamp = next_stamp(view.last_updated, now)
+        document = stored.with_status(view.document, evse.uid, status, stamp)
+        if document is not None:
+            told = (Notice(evse.uid, ("status",)),)
+            changes.append(Change(view.pk, view.party_id, document, stamp, told))
+    apply(location, changes, now)
+    if overdue:
+        rerender(location, location_facts(location), overdue, now)
+
+
+def _refresh(due: QuerySet[PartnerView], now: datetime) -> int:
+    keys = sorted(set(due.values_list("location_id", flat=True)))
+    for location in Location.objects.filter(pk__in=keys).order_by("pk"):
+        rerender_location(location=location, now=now)
+    return len(keys)

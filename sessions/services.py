@@ -1,0 +1,271 @@
+"""The verbs of a session: open, activate, read the meter, complete, invalidate.
+
+Every verb locks the session's row first, so that two messages about one session come one after the other, and
+stamps last (see feed.py). What a partner sees changes only here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from django.db import IntegrityError, transaction
+
+from locations.models import EVSE, Location
+from ocpi import codec, v221
+from roaming.models import Party
+from sessions import periods
+from sessions.metering import ReadingReport, add_readings, resume_ev, suspend_ev
+from sessions.models import Session
+from sessions.periods import Reading
+from sessions.stored import UNSTAMPED, locked, publish, readings_of, refresh, remember, whole_ms
+
+__all__ = [
+    "EvseTaken",
+    "OpenSession",
+    "Reading",
+    "ReadingReport",
+    "WrongState",
+    "activate_session",
+    "add_readings",
+    "advance",
+    "complete_session",
+    "invalidate_session",
+    "open_session",
+    "readings_of",
+    "resume_ev",
+    "set_preferences",
+    "suspend_ev",
+]
+
+_Status = v221.SessionStatus
+# Every passage of a Session (SES-11, SES-14); whatever is not here does not happen.
+TRANSITIONS: Mapping[v221.SessionStatus, frozenset[v221.SessionStatus]] = MappingProxyType(
+    {
+        _Status.RESERVATION: frozenset({_Status.ACTIVE, _Status.COMPLETED, _Status.INVALID}),
+        _Status.PENDING: frozenset({_Status.ACTIVE, _Status.INVALID}),
+        _Status.ACTIVE: frozenset({_Status.COMPLETED, _Status.INVALID}),
+        _Status.COMPLETED: frozenset(),
+        _Status.INVALID: frozenset(),
+    }
+)
+LIVE = (_Status.PENDING.value, _Status.ACTIVE.value)
+
+
+class EvseTaken(Exception):
+    """Another live session has the bay; nothing was stored. Try another EVSE, or wait until that one has
+    ended."""
+
+
+class WrongState(Exception):
+    """The session's status does not allow the verb; nothing was changed. Not retryable."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSession:
+    """Everything about a session that is frozen when it opens (CDR-12, TAR-27).
+
+    ``started_at`` is the creation for PENDING and the start of the transaction for ACTIVE, which also needs
+    ``meter_start_wh``. ``must_end_by`` is when we stop it by the grant's end policy.
+    """
+
+    own_party: Party
+    party: Party
+    location: Location
+    evse: EVSE
+    connector_id: str
+    status: v221.SessionStatus
+    cdr_token: v221.CdrToken
+    token_group: str
+    auth_method: v221.AuthMethod
+    authorization_reference: str
+    tariffs: tuple[v221.Tariff, ...]
+    currency: str
+    time_zone: str
+    cdr_location: v221.CdrLocation
+    started_at: datetime
+    meter_start_wh: int | None
+    must_end_by: datetime | None
+    grant_ref: str
+    decision_ref: str
+
+
+def open_session(*, facts: OpenSession, now: datetime) -> Session:
+    """Open a session as PENDING or ACTIVE and owe it to the party that pays.
+
+    Raises EvseTaken when the bay has a live session: the database decides (I1), so of two starts at the same
+    moment exactly one wins. Raises WrongState for any other status, or ACTIVE without a meter value.
+    """
+    if facts.status not in (_Status.PENDING, _Status.ACTIVE):
+        raise WrongState(f"a session opens as PENDING or ACTIVE, not as {facts.status}")
+    if facts.status is _Status.ACTIVE and facts.meter_start_wh is None:
+        raise WrongState("a session opens as ACTIVE only with the meter value of its start")
+    with transaction.atomic():
+        session = _new(facts, now)
+        try:
+            with transaction.atomic():
+                session.save(force_insert=True)
+        except IntegrityError as error:
+            if "session_one_live_per_evse" not in str(error):
+                raise
+            raise EvseTaken(f"EVSE {facts.evse.uid} already has a live session") from error
+        publish(session, [], now, is_whole=True)
+        return session
+
+
+def _new(facts: OpenSession, now: datetime) -> Session:
+    started_at = whole_ms(facts.started_at)
+    return Session(
+        own_party=facts.own_party,
+        party=facts.party,
+        location=facts.location,
+        evse=facts.evse,
+        connector_id=facts.connector_id,
+        status=facts.status.value,
+        cdr_token=codec.encode(facts.cdr_token),
+        token_uid=facts.cdr_token.uid,
+        token_group=facts.token_group,
+        auth_method=facts.auth_method.value,
+        authorization_reference=facts.authorization_reference,
+        currency=facts.currency,
+        time_zone=facts.time_zone,
+        tariffs=codec.encode(list(facts.tariffs)),
+        cdr_location=codec.encode(facts.cdr_location),
+        started_at=started_at,
+        meter_start_wh=facts.meter_start_wh,
+        meter_last_wh=facts.meter_start_wh,
+        meter_last_at=None if facts.meter_start_wh is None else started_at,
+        must_end_by=facts.must_end_by,
+        grant_ref=facts.grant_ref,
+        decision_ref=facts.decision_ref,
+        last_updated=UNSTAMPED,
+    )
+
+
+def advance(session: Session, to: v221.SessionStatus) -> None:
+    """Set the next status of a locked session. Raises WrongState for a passage that does not exist."""
+    if to not in TRANSITIONS[_Status(session.status)]:
+        raise WrongState(f"session {session.pk} is {session.status}: it cannot become {to}")
+    session.status = to.value
+
+
+def activate_session(
+    *,
+    session: Session,
+    started_at: datetime,
+    meter_start_wh: int,
+    now: datetime,
+    auth_method: v221.AuthMethod | None = None,
+    authorization_reference: str | None = None,
+) -> Session:
+    """Make a session ACTIVE from the start of its transaction on (SES-12); a repeat changes nothing.
+
+    ``auth_method`` and ``authorization_reference`` replace the earlier ones: the last ones count (SES-16,
+    CDR-22). Raises WrongState for a session that has ended, or is active since another moment.
+    """
+    started_at = whole_ms(started_at)
+    with transaction.atomic():
+        row = locked(session)
+        if row.status == _Status.ACTIVE.value and (row.started_at, row.meter_start_wh) == (
+            started_at,
+            meter_start_wh,
+        ):
+            return row
+        advance(row, _Status.ACTIVE)
+        row.started_at, row.meter_start_wh = started_at, meter_start_wh
+        row.meter_last_at, row.meter_last_wh = started_at, meter_start_wh
+        changed = ["status", "start_date_time"]
+        if auth_method is not None and auth_method.value != row.auth_method:
+            row.auth_method = auth_method.value
+            changed.append("auth_method")
+        if authorization_reference and authorization_reference != row.authorization_reference:
+            row.authorization_reference = authorization_reference
+            changed.append("authorization_reference")
+        publish(row, changed, now)
+        return row
+
+
+def complete_session(
+    *,
+    session: Session,
+    ended_at: datetime,
+    meter_stop_wh: int | None,
+    end_reason: str,
+    now: datetime,
+    is_estimated: bool = False,
+) -> Session:
+    """End an ACTIVE session with its final energy, periods and cost, and tell the partner in full.
+
+    A repeat, whatever it says, changes nothing (SES-11). ``meter_stop_wh`` None means that no stop value
+    came: the last reading counts, and the session is estimated. A stop that cannot be (before the start,
+    below a reading, in the future) ends the session at the nearest value that can, and is kept as an
+    anomaly, so that its CDR goes to review. Raises WrongState for a session that never became active.
+    """
+    with transaction.atomic():
+        row = locked(session)
+        if row.status == _Status.COMPLETED.value:
+            return row
+        advance(row, _Status.COMPLETED)
+        readings = readings_of(row)
+        row.ended_at = _possible_end(row, whole_ms(ended_at), now)
+        row.meter_last_wh = _possible_stop(row, meter_stop_wh, readings)
+        row.meter_last_at = row.ended_at
+        row.is_estimated = is_estimated or meter_stop_wh is None
+        row.end_reason = end_reason[:40]
+        if row.suspended_ev_from is not None and row.suspended_ev_from >= row.ended_at:
+            row.suspended_ev_from = None
+        refresh(row, now)
+        publish(row, [], now, is_whole=True)
+        return row
+
+
+def _possible_end(row: Session, ended_at: datetime, now: datetime) -> datetime:
+    if ended_at < row.started_at:
+        remember(row, [("STOP_BEFORE_START", f"the station says that it ended at {ended_at.isoformat()}")])
+        return row.meter_last_at or row.started_at
+    if ended_at > now + periods.FUTURE_TOLERANCE:
+        remember(row, [("STOP_IN_FUTURE", f"the station says that it ended at {ended_at.isoformat()}")])
+        return max(whole_ms(now), row.meter_last_at or row.started_at)
+    return ended_at
+
+
+def _possible_stop(row: Session, meter_stop_wh: int | None, readings: Sequence[Reading]) -> int:
+    start_wh = row.meter_start_wh or 0
+    least = max([start_wh, *(each.energy_wh for each in readings if each.at <= (row.ended_at or each.at))])
+    if meter_stop_wh is None:
+        return max([least, *(each.energy_wh for each in readings)])
+    if meter_stop_wh < least:
+        remember(
+            row,
+            [("STOP_BELOW_READING", f"the register ended at {meter_stop_wh} Wh, after {least} Wh before")],
+        )
+        return least
+    if meter_stop_wh > start_wh + periods.MAX_SESSION_WH:
+        remember(
+            row, [("STOP_IMPOSSIBLE", f"the register ended at {meter_stop_wh} Wh, after {least} Wh before")]
+        )
+        return least
+    return meter_stop_wh
+
+
+def invalidate_session(*, session: Session, reason: str, now: datetime) -> Session:
+    """End a session that will not be billed (SES-11); a repeat changes nothing.
+
+    Raises WrongState for a session that is completed.
+    """
+    with transaction.atomic():
+        row = locked(session)
+        if row.status == _Status.INVALID.value:
+            return row
+        advance(row, _Status.INVALID)
+        row.ended_at = max(whole_ms(now), row.started_at)
+        row.end_reason = reason[:40]
+        publish(row, ["status", "end_date_time"], now)
+        return row
+
+
+def set_preferences(*, session: Session, preferences: v221.ChargingPreferences) -> None:
+    """Keep what the driver wishes, for whoever plans the power. Not part of the Session that partners see."""
+    Session.objects.filter(pk=session.pk, status__in=LIVE).update(
+        charging_preferences=codec.encode(preferences)
+    )
