@@ -1,0 +1,246 @@
+"""The operator's face of roaming: partner platforms, the way we reach them, and who they are."""
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from unfold.decorators import action, display
+
+from roaming import invitations, own
+from roaming.delivery.admin import DeliveryAdmin, LaneAdmin
+from roaming.handshake import (
+    register_with,
+    resume_platform,
+    revoke_credentials,
+    rotate_credentials,
+    suspend_platform,
+    unregister,
+)
+from roaming.models import CredentialsToken, Endpoint, Party, Platform
+from roaming.operators import OperatorAdmin, ReadOnlyAdmin, ReadOnlyInline, badge, duration
+from roaming.pages import PageForm, ask, row_of
+
+__all__ = ["DeliveryAdmin", "LaneAdmin", "PartyAdmin", "PlatformAdmin"]
+
+STATUS_COLOURS = {
+    Platform.Status.INVITED: "amber",
+    Platform.Status.CONNECTED: "green",
+    Platform.Status.SUSPENDED: "red",
+    Platform.Status.UNREGISTERED: "grey",
+}
+# Partners rotate their tokens about monthly; later than this we remind (credentials, 3.3).
+OLD_TOKEN = timedelta(days=31)
+
+
+class PartyInline(ReadOnlyInline):
+    """Roles that the partner announced."""
+
+    model = Party
+    verbose_name_plural = "parties"
+    fields = ("role", "country_code", "party_id", "name", "is_active")
+
+
+class EndpointInline(ReadOnlyInline):
+    """What the partner serves, and what is switched off for now."""
+
+    model = Endpoint
+    fields = ("module", "role", "url", "off_until", "off_reason")
+
+
+class TokenInline(ReadOnlyInline):
+    """Facts about the tokens that this partner presents; the tokens themselves are known to the partner alone."""
+
+    model = CredentialsToken
+    verbose_name_plural = "tokens that this partner presents to us"
+    fields = ("kind", "created_at", "last_used_at", "expires_at", "revoked_at")
+    readonly_fields = ("created_at", "last_used_at", "revoked_at")
+    ordering = ("-id",)
+
+
+class UnregisterForm(PageForm):
+    """How to end a connection when the other side does not answer."""
+
+    is_one_sided = forms.BooleanField(
+        required=False,
+        label="Do not tell the partner",
+        help_text="Only when the partner cannot be reached for good: it keeps believing that it is connected.",
+    )
+
+
+@admin.register(Platform)
+class PlatformAdmin(OperatorAdmin):
+    """Partner platforms: the state of the handshake, and what is special about each."""
+
+    list_display = ("name", "state", "roles", "seen", "lanes_state", "token_age")
+    list_filter = ("status",)
+    search_fields = ("name", "parties__name", "parties__party_id")
+    inlines: ClassVar = [PartyInline, EndpointInline, TokenInline]
+    actions_list: ClassVar = ["invite", "register"]
+    actions_detail: ClassVar = ["rotate", "suspend", "resume", "end"]
+    FACTS = ("state", "version", "versions_url", "connected_at", "last_seen_at", "tokens_pulled_until")
+    readonly_fields = FACTS
+    fieldsets = (
+        (None, {"fields": ("name", *FACTS)}),
+        (
+            "What is special about this partner",
+            {
+                "fields": ("accept_raw_token", "requests_per_second", "max_requests_per_second", "cdr_mode", "on_ambiguous"),
+                "description": "Settings for partners that differ from the specification or from others.",
+            },
+        ),
+        ("What this partner may claim", {"fields": ("approved_hosts", "allowed_roles")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """With what the list shows of each platform."""
+        return super().get_queryset(request).prefetch_related("parties", "lanes", "inbound_tokens")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """A platform begins with an invitation."""
+        return False
+
+    @display(description="Handshake", ordering="status")
+    def state(self, platform: Platform) -> SafeString:
+        """Where the connection stands."""
+        return badge(platform.get_status_display(), STATUS_COLOURS[Platform.Status(platform.status)])
+
+    @display(description="Parties")
+    def roles(self, platform: Platform) -> str:
+        """Who is on the platform; before the handshake, who may be."""
+        known = [f"{party.role} {party.ocpi_id}" for party in platform.parties.all() if party.is_active]
+        claims = [f"{role} {country}-{party} (not yet)" for role, country, party in platform.allowed_roles]
+        return ", ".join(known or claims) or "–"
+
+    @display(description="Last heard", ordering="last_seen_at")
+    def seen(self, platform: Platform) -> str:
+        """How long ago it last called us."""
+        return f"{duration(timezone.now() - platform.last_seen_at)} ago" if platform.last_seen_at else "never"
+
+    @display(description="Deliveries")
+    def lanes_state(self, platform: Platform) -> SafeString:
+        """Whether what we owe flows."""
+        stuck = [lane.get_name_display() for lane in platform.lanes.all() if lane.breaker != "CLOSED"]
+        return badge(f"held up: {', '.join(stuck)}", "red") if stuck else badge("flowing", "green")
+
+    @display(description="Token")
+    def token_age(self, platform: Platform) -> SafeString | str:
+        """How old the token is that it presents."""
+        alive = [token for token in platform.inbound_tokens.all() if token.kind == "C" and token.revoked_at is None]
+        if not alive:
+            return "–"
+        age = timezone.now() - max(token.created_at for token in alive)
+        return badge(f"{duration(age)}: rotate", "amber") if age > OLD_TOKEN else duration(age)
+
+    @action(description="Invite a partner", permissions=["add"], icon="person_add")
+    def invite(self, request: HttpRequest) -> HttpResponse:
+        """Make a token A and show it once."""
+        return invitations.invite_page(self, request)
+
+    @action(description="Connect to a partner", permissions=["add"], icon="cable")
+    def register(self, request: HttpRequest) -> HttpResponse:
+        """Begin the handshake with a partner that gave us a token A."""
+        form = invitations.RegisterForm(request.POST if request.method == "POST" else None, request=request)
+        if request.method == "POST" and form.is_valid():
+            try:
+                platform = register_with(**form.arguments(), now=timezone.now())
+            except ValueError as refusal:
+                form.add_error(None, str(refusal))
+            else:
+                self.log_addition(request, platform, "Registered with the partner.")
+                return invitations.registered(self, request, platform)
+        return invitations.form_page(
+            self, request, form, title="Connect to a partner", submit="Register",
+            lines=["The partner has given you a token A and its versions URL: we begin the handshake. The token is used "
+                   "once and kept nowhere."],
+        )  # fmt: skip
+
+    @action(description="Rotate credentials", permissions=["act"], icon="autorenew")
+    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Exchange both tokens."""
+        platform = row_of(self, request, object_id)
+
+        def verb(_: object) -> str:
+            rotate_credentials(platform=platform, now=timezone.now())
+            return f"{platform}: both tokens are new; the old ones are dead."
+
+        return ask(
+            self, request, row=platform, title=f"Rotate the credentials of {platform}?", verb=verb, submit="Rotate now",
+            text="Both tokens are exchanged by a PUT to the partner, which also reads our versions again. If it does "
+            "not answer, the old tokens stay in force.",
+        )  # fmt: skip
+
+    @action(description="Suspend", permissions=["act"], icon="pause_circle")
+    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Shut the partner out until it is resumed."""
+        platform = row_of(self, request, object_id)
+
+        def verb(_: object) -> str:
+            suspend_platform(platform=platform)
+            return f"{platform} is suspended: it is let in again by Resume."
+
+        return ask(
+            self, request, row=platform, title=f"Suspend {platform}?", verb=verb, submit="Suspend", is_harmful=True,
+            text="Its calls are refused at once and nothing is sent to it. What it is owed waits. Guests of this "
+            "partner cannot start by its app; sessions that run go on.",
+        )  # fmt: skip
+
+    @action(description="Resume", permissions=["act"], icon="play_circle")
+    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Let a suspended partner in again."""
+        platform = row_of(self, request, object_id)
+
+        def verb(_: object) -> str:
+            resume_platform(platform=platform)
+            return f"{platform} is connected again, with the tokens that it had."
+
+        return ask(
+            self, request, row=platform, title=f"Resume {platform}?", verb=verb, submit="Resume",
+            text="It is let in again with the tokens that it had, and gets what it was owed meanwhile.",
+        )  # fmt: skip
+
+    @action(description="Unregister", permissions=["act"], icon="link_off")
+    def end(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """End the connection."""
+        platform = row_of(self, request, object_id)
+
+        def verb(form: Any) -> str:
+            now = timezone.now()
+            if form.cleaned_data["is_one_sided"]:
+                revoke_credentials(platform=platform, now=now)
+                return f"{platform} is unregistered on our side; it was not told."
+            unregister(platform=platform, now=now)
+            return f"{platform} is unregistered."
+
+        return ask(
+            self, request, row=platform, title=f"Unregister {platform}?", verb=verb, submit="Unregister", is_harmful=True,
+            form_class=UnregisterForm,
+            text="The partner is told, then all its tokens die and nothing more is sent to it. Coming back needs a new "
+            "invitation. Its sessions, CDRs and open deliveries stay to be looked at.",
+        )  # fmt: skip
+
+
+@admin.register(Party)
+class PartyAdmin(ReadOnlyAdmin):
+    """Parties: ours, and those of partners as they announced them."""
+
+    list_display = ("ids", "role", "name", "whose", "is_active")
+    list_filter = ("role", "is_active", "platform")
+    list_select_related = ("platform",)
+    search_fields = ("name", "party_id")
+    fields = ("platform", "role", "country_code", "party_id", "name", "website", "is_active")
+
+    @display(description="Party", ordering="country_code")
+    def ids(self, party: Party) -> str:
+        """Country code and party id."""
+        return str(party.ocpi_id)
+
+    @display(description="Platform", ordering="platform")
+    def whose(self, party: Party) -> str:
+        """The partner's platform, or ours."""
+        return str(party.platform) if party.platform else f"ours ({own.versions_url()})"
+
+

@@ -1,0 +1,165 @@
+"""Who we talk to: platforms, the parties on them, their endpoints and the credentials tokens between us."""
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+from ocpi.headers import PartyId
+from roaming.delivery.models import Attempt, Lane, Obligation
+
+__all__ = ["Attempt", "CredentialsToken", "Endpoint", "Lane", "Obligation", "Party", "Platform"]
+
+
+class Platform(models.Model):
+    """One partner system that speaks OCPI with us over one pair of credentials tokens."""
+
+    class Status(models.TextChoices):
+        INVITED = "INVITED", "invited, handshake not done"
+        CONNECTED = "CONNECTED", "connected"
+        SUSPENDED = "SUSPENDED", "suspended by an operator"
+        UNREGISTERED = "UNREGISTERED", "unregistered"
+
+    name = models.CharField(max_length=100)
+    status = models.CharField(max_length=12, choices=Status, default=Status.INVITED)
+    versions_url = models.CharField(max_length=255, blank=True, help_text="Their versions endpoint.")
+    version = models.CharField(max_length=10, blank=True, help_text="The OCPI version chosen in the handshake.")
+    outbound_token = models.BinaryField(
+        null=True, editable=False, help_text="The token that we send to them, encrypted (see roaming/secrets.py)."
+    )
+    approved_hosts = ArrayField(
+        models.CharField(max_length=253),
+        default=list,
+        blank=True,
+        help_text="Host names that this partner's URLs (versions, endpoints, response_url) may lie on. "
+        "Filled by the first handshake when left empty; a later change needs an operator.",
+    )
+    allowed_roles = models.JSONField(
+        default=list,
+        blank=True,
+        help_text='Roles this partner may claim, as [["EMSP", "NL", "EMS"], …]; set by the invitation.',
+    )
+    accept_raw_token = models.BooleanField(
+        default=False, help_text="This partner sends (and expects) its token without Base64."
+    )
+    requests_per_second = models.PositiveSmallIntegerField(default=10, help_text="Pushes to this partner per second.")
+    max_requests_per_second = models.PositiveSmallIntegerField(
+        default=20,
+        help_text="Requests that this partner may make per second, five times as many at once; 0: no limit.",
+    )
+    cdr_mode = models.CharField(
+        max_length=14,
+        choices=[("push_and_pull", "push and pull"), ("pull_only", "pull only")],
+        default="push_and_pull",
+        help_text="pull_only: this partner fetches its CDRs; nothing is re-sent.",
+    )
+    on_ambiguous = models.CharField(
+        max_length=20,
+        choices=[("resend", "resend"), ("lookup_then_resend", "look up, then resend"), ("hold", "hold")],
+        default="resend",
+        help_text="What to do with a CDR when it is unknown whether the partner stored it.",
+    )
+    announced = models.CharField(
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text="Digest of our endpoints and roles as this partner knows them.",
+    )
+    connected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    tokens_pulled_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Newest last_updated seen when pulling this partner's tokens."
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Party(models.Model):
+    """One role of one party: a CPO of ours (platform empty) or a partner's eMSP on its platform."""
+
+    platform = models.ForeignKey(
+        Platform, null=True, blank=True, on_delete=models.PROTECT, related_name="parties", help_text="Empty: ours."
+    )
+    role = models.CharField(max_length=5)
+    country_code = models.CharField(max_length=2)
+    party_id = models.CharField(max_length=3)
+    name = models.CharField(max_length=100)
+    website = models.CharField(max_length=255, blank=True)
+    is_active = models.BooleanField(default=True, help_text="Off: this role was given up by the partner.")
+
+    class Meta:
+        verbose_name_plural = "parties"
+        ordering: ClassVar = ["country_code", "party_id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["country_code", "party_id", "role"], name="party_role_unique"),
+            models.CheckConstraint(
+                condition=models.Q(country_code__regex=r"^[!-~]{2}$", party_id__regex=r"^[!-~]{3}$"),
+                name="party_ids_printable",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.country_code}-{self.party_id} ({self.name})"
+
+    @property
+    def ocpi_id(self) -> PartyId:
+        """The pair that routing headers and URLs carry."""
+        return PartyId(self.country_code, self.party_id)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this party is hosted here."""
+        return self.platform_id is None
+
+
+class CredentialsToken(models.Model):
+    """One token that a partner may present to us; only its keyed hash is kept."""
+
+    class Kind(models.TextChoices):
+        REGISTRATION = "A", "registration (opens versions and credentials only)"
+        CALLBACK = "B", "announced by us in a running handshake (opens versions only)"
+        SESSION = "C", "full access"
+
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="inbound_tokens")
+    kind = models.CharField(max_length=1, choices=Kind)
+    hash = models.BinaryField(unique=True, max_length=32, editable=False, help_text="HMAC-SHA256 of the token.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="Set when a newer token has replaced this one (grace until its first use)."
+    )
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} token of {self.platform}"
+
+
+class Endpoint(models.Model):
+    """One entry of a partner's version details: where it serves one side of one module."""
+
+    platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="endpoints")
+    module = models.CharField(max_length=20)
+    role = models.CharField(max_length=8)
+    url = models.CharField(max_length=255)
+    off_until = models.DateTimeField(
+        null=True, blank=True, help_text="Nothing is sent here before this moment: the partner says there is nothing."
+    )
+    off_reason = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["module", "role"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["platform", "module", "role"], name="endpoint_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.module} {self.role}"

@@ -1,0 +1,139 @@
+"""What the operator's face has in common: rows that can only be looked at, and verbs that report in words."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.contrib.admin.checks import ModelAdminChecks
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin, TabularInline
+
+from ocpi.status import OcpiError
+
+# What a verb raises when it cannot do what it was asked: a text for the person who asked.
+REFUSALS = (ValueError, OcpiError)
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+
+
+class OperatorAdmin(ModelAdmin):
+    """Defaults of all our pages: filters in the list, no deletion (rows end, they do not vanish)."""
+
+    # Unfold's own check asks the database for permissions, which a first `migrate` has yet to make.
+    checks_class = ModelAdminChecks
+    list_filter_submit = True
+    list_fullwidth = True
+    list_per_page = 50
+    compressed_fields = True
+    warn_unsaved_form = True
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """Nothing is deleted by hand; a model that allows it says so."""
+        return False
+
+    def has_act_permission(self, request: HttpRequest, object_id: object = None) -> bool:  # noqa: ARG002
+        """Who may use the verbs of this page: those who may change the model, even where no form is offered."""
+        meta = self.opts
+        return bool(request.user.has_perm(f"{meta.app_label}.change_{meta.model_name}"))
+
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        """Write what the form changed and nothing else: the product writes other fields of the same row."""
+        if not change:
+            super().save_model(request, obj, form, change)
+        elif form.changed_data:
+            obj.save(update_fields=form.changed_data)
+
+
+class ReadOnlyAdmin(OperatorAdmin):
+    """Rows that only the product writes: state is looked at here, never edited."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Never by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """Never by hand."""
+        return False
+
+
+class ReadOnlyInline(TabularInline):
+    """Rows of another model below the one that is looked at."""
+
+    extra = 0
+    can_delete = False
+    show_change_link = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """Never by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """Never by hand."""
+        return False
+
+
+def run_each(
+    admin: ModelAdmin, request: HttpRequest, rows: QuerySet[Any] | Iterable[Any], verb: Callable[[Any], str]
+) -> None:
+    """Do one verb per row, report each outcome and keep it in the history of the row.
+
+    `verb` returns what it did in words. A refusal of one row does not keep back the others.
+    """
+    for row in rows:
+        try:
+            done = verb(row)
+        except REFUSALS as refusal:
+            admin.message_user(request, f"{row}: {refusal}", messages.ERROR)
+            continue
+        admin.log_change(request, row, done)
+        admin.message_user(request, done, messages.SUCCESS)
+
+
+def badge(text: str, colour: str) -> SafeString:
+    """A coloured word for lists; colour is green, blue, amber, red or grey."""
+    return format_html('<span class="yg-badge yg-{}">{}</span>', colour, text)
+
+
+def json_block(value: str) -> SafeString:
+    """Preformatted text, escaped."""
+    return format_html('<pre class="yg-code">{}</pre>', value)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> SafeString:
+    """A plain table for read-only fields; every cell is escaped unless it is safe already."""
+    lines = [
+        (format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows
+    ] or [(format_html('<td colspan="{}" class="yg-quiet">none</td>', len(headings)),)]
+    return format_html(
+        '<div class="yg-scroll"><table class="yg-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
+        format_html_join("", "<th>{}</th>", ((heading,) for heading in headings)),
+        format_html_join("", "<tr>{}</tr>", lines),
+    )
+
+
+def masked(uid: str) -> str:
+    """A token's uid as people may see it: its last four characters, none of a short one."""
+    return f"…{uid[-4:]}" if len(uid) > 6 else "…"
+
+
+def duration(span: timedelta) -> str:
+    """A length of time in its largest whole unit, e.g. `3 h`; `0 min` for less than a minute."""
+    seconds = max(0, int(span.total_seconds()))
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return "0 min"
+
+
+def clock(at: datetime | None, zone: ZoneInfo, *, today: datetime | None = None) -> str:
+    """An instant on the clock of a place; without its date when that is the day of `today` there."""
+    if at is None:
+        return "–"
+    there = at.astimezone(zone)
+    if today is not None and there.date() == today.astimezone(zone).date():
+        return f"{there:%H:%M}"
+    return f"{there:%a %d %b %H:%M}"

@@ -1,0 +1,120 @@
+"""Whose parties are whose: what a partner may claim, and what it has claimed."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from django.db import transaction
+
+from ocpi import codec, v221
+from ocpi.headers import PartyId
+from ocpi.status import invalid
+from roaming.models import Party, Platform
+
+_COUNTRY_CODE = re.compile(r"[A-Z]{2}", re.ASCII)
+_PARTY_ID = re.compile(r"[A-Z0-9]{3}", re.ASCII)
+
+
+class RoleId(NamedTuple):
+    """One role of one party, in upper case: what may be claimed once only."""
+
+    role: str
+    country_code: str
+    party_id: str
+
+    @classmethod
+    def of(cls, role: str, country_code: str, party_id: str) -> "RoleId":
+        """Return the triple; raises ValueError when it is none (chapter "Types")."""
+        party = PartyId.of(country_code, party_id)
+        if role not in set(v221.Role):
+            raise ValueError(f"role must be one of {', '.join(v221.Role)} (given {role!r})")
+        if not _COUNTRY_CODE.fullmatch(party.country_code) or not _PARTY_ID.fullmatch(party.party_id):
+            raise ValueError(
+                f"a party is two letters and three letters or digits (given {country_code!r} {party_id!r})"
+            )
+        return cls(role, *party)
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.country_code}-{self.party_id}"
+
+
+def role_ids(credentials: v221.Credentials) -> list[RoleId]:
+    """Return the roles that a partner claims."""
+    return [RoleId.of(entry.role, entry.country_code, entry.party_id) for entry in credentials.roles]
+
+
+def require_allowed(credentials: v221.Credentials, allowed_roles: Sequence[Sequence[str]]) -> None:
+    """Refuse roles that were not agreed (T12 to T14).
+
+    Raises OcpiError 2001.
+    """
+    allowed = {RoleId(*entry) for entry in allowed_roles}
+    for position, claimed in enumerate(role_ids(credentials)):
+        if claimed not in allowed:
+            raise invalid(f"roles[{position}]: {claimed} is not agreed for this connection")
+
+
+def collisions(claimed: Iterable[RoleId], platform: Platform | None) -> list[str]:
+    """Return, in words, the claims that belong to somebody else: to us, or to another platform (CRD-08)."""
+    found = []
+    for role, country_code, party_id in claimed:
+        party = (
+            Party.objects.filter(role=role, country_code=country_code, party_id=party_id)
+            .select_related("platform")
+            .first()
+        )
+        if party is None or (platform is not None and party.platform_id == platform.pk):
+            continue
+        owner = f"platform '{party.platform}'" if party.platform else "this installation itself"
+        found.append(f"{role} {country_code}-{party_id} belongs to {owner}")
+    return found
+
+
+def replace_parties(platform: Platform, credentials: v221.Credentials) -> None:
+    """Make the platform's active parties exactly those of its credentials; given-up ones stay as history.
+
+    Runs in the caller's transaction with the platform's row locked. Raises OcpiError 2001 when a party
+    belongs to somebody else, IntegrityError when somebody claims it at this very moment.
+    """
+    claimed = role_ids(credentials)
+    if collisions(claimed, platform):
+        raise invalid("roles: a party in this list belongs to another platform")
+    kept = []
+    for identity, entry in zip(claimed, credentials.roles, strict=True):
+        party, _ = Party.objects.update_or_create(
+            role=identity.role,
+            country_code=identity.country_code,
+            party_id=identity.party_id,
+            platform=platform,
+            defaults={
+                "name": entry.business_details.name,
+                "website": entry.business_details.website or "",
+                "is_active": True,
+            },
+        )
+        kept.append(party.pk)
+    platform.parties.exclude(pk__in=kept).update(is_active=False)
+
+
+def add_own_party(*, role: str, country_code: str, party_id: str, name: str, website: str = "") -> Party:
+    """Set up a party of ours, or give it another name; the same call again changes nothing.
+
+    Raises ValueError for a triple that is none, a name that OCPI cannot carry, or a partner's party.
+    """
+    identity = RoleId.of(role, country_code, party_id)
+    try:
+        codec.decode(v221.BusinessDetails, {"name": name, "website": website or None})
+    except codec.Invalid as error:
+        raise ValueError(str(error)) from None
+    with transaction.atomic():
+        party, _ = Party.objects.get_or_create(
+            role=identity.role,
+            country_code=identity.country_code,
+            party_id=identity.party_id,
+            defaults={"name": name, "website": website},
+        )
+        if not party.is_own:
+            raise ValueError(f"{identity} belongs to platform '{party.platform}'")
+        party.name, party.website, party.is_active = name, website, True
+        party.save()
+    return party

@@ -1,0 +1,32 @@
+"""Documents as people may read them: a token's uid is personal data and stays out of pages (T21, 6.4)."""
+
+import json
+from typing import Any
+
+from roaming.operators import masked
+
+# Members that hold a token, and the object that is a token itself.
+_HOLDERS = frozenset({"token", "cdr_token"})
+_SECRET = frozenset({"uid", "visual_number"})
+
+
+def readable(body: bytes) -> str:
+    """JSON bytes, indented, with the uids of tokens masked; other bytes as text."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+    return json.dumps(_masked(value, is_token="contract_id" in value if isinstance(value, dict) else False),
+                      indent=2, ensure_ascii=False)  # fmt: skip
+
+
+def _masked(value: Any, *, is_token: bool = False) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: masked(each) if is_token and name in _SECRET and isinstance(each, str)
+            else _masked(each, is_token=name in _HOLDERS)
+            for name, each in value.items()
+        }  # fmt: skip
+    if isinstance(value, list):
+        return [_masked(each, is_token=is_token) for each in value]
+    return value

@@ -1,0 +1,18 @@
+"""Celery tasks of roaming: wake-ups without data."""
+
+import random
+
+from celery import shared_task
+from django.utils import timezone
+
+from roaming.delivery.drain import Drainer
+
+# With one deadline of 20 s after it this stays below the soft time limit of tasks.
+DRAIN_SECONDS = 10.0
+
+
+@shared_task
+def drain_lanes() -> None:
+    """Send what is due; 0, 1 or 4 of these at the same time are the same."""
+    with Drainer(clock=timezone.now, jitter=lambda: random.uniform(-1, 1)) as drainer:
+        drainer.drain(for_seconds=DRAIN_SECONDS)
