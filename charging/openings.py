@@ -1,0 +1,83 @@
+"""How a session comes to be: from a verdict of access, a token and a bay to the frozen facts of the session."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from access.decisions import Allow
+from access.models import Decision, Grant
+from locations.models import EVSE, Location
+from locations.services import set_serving
+from locations.wire import cdr_location
+from ocpi import codec, v221
+from roaming.models import Party
+from sessions.models import Session
+from sessions.services import OpenSession, open_session
+
+
+@dataclass(frozen=True)
+class Guest:
+    """Who charges: the partner that pays, its token, and how it was authorized."""
+
+    party: Party
+    token: v221.Token
+    auth_method: v221.AuthMethod
+    authorization_reference: str = ""
+
+    @property
+    def cdr_token(self) -> v221.CdrToken:
+        """The part of the token that sessions and CDRs carry."""
+        return v221.CdrToken(
+            country_code=self.token.country_code,
+            party_id=self.token.party_id,
+            uid=self.token.uid,
+            type=self.token.type,
+            contract_id=self.token.contract_id,
+        )
+
+
+@dataclass(frozen=True)
+class Start:
+    """When it starts: no meter value yet means that the session waits for the station (PENDING)."""
+
+    at: datetime
+    meter_start_wh: int | None = None
+
+
+def open_for(
+    *, guest: Guest, allow: Allow, receipt: Decision, connector_id: str | None, start: Start, now: datetime
+) -> Session:
+    """Open the session that a verdict allowed, on the bay that it chose.
+
+    Errors: sessions.services.EvseTaken when another session won the bay; then nothing was stored.
+    """
+    evse = EVSE.objects.select_related("location__depot__operator").get(uid=allow.evse_uid)
+    connectors = {connector.ocpi_id: connector for connector in evse.connectors.all()}
+    connector = connectors[connector_id] if connector_id in connectors else next(iter(connectors.values()))
+    grant = Grant.objects.select_related("tariff").get(pk=allow.grant_id)
+    location: Location = evse.location
+    # Bays are locked before sessions, everywhere; when the session is refused, this is undone with it.
+    set_serving(evse=evse, party=guest.party, now=now)
+    return open_session(
+        facts=OpenSession(
+            own_party=location.depot.operator,
+            party=guest.party,
+            location=location,
+            evse=evse,
+            connector_id=connector.ocpi_id,
+            status=v221.SessionStatus.PENDING if start.meter_start_wh is None else v221.SessionStatus.ACTIVE,
+            cdr_token=guest.cdr_token,
+            token_group=guest.token.group_id or "",
+            auth_method=guest.auth_method,
+            authorization_reference=guest.authorization_reference,
+            tariffs=(codec.decode_bytes(v221.Tariff, bytes(grant.tariff.document)),),
+            currency=grant.tariff.currency,
+            time_zone=location.depot.time_zone,
+            cdr_location=cdr_location(evse=evse, connector=connector),
+            started_at=start.at,
+            meter_start_wh=start.meter_start_wh,
+            must_end_by=allow.must_end_by,
+            grant_ref=receipt.grant_ref,
+            decision_ref=receipt.ref,
+        ),
+        now=now,
+    )

@@ -1,0 +1,31 @@
+"""What charging asks of the side that holds the sockets; the setting CHARGER_GATEWAY names who answers."""
+
+from datetime import datetime
+from functools import cache
+from typing import Protocol
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+
+class ChargerGateway(Protocol):
+    """Orders to stations. Each call only queues, inside the caller's transaction; the outcome comes back
+    through `charging.commands.answered` or `charging.stops.answered`, named by `purpose`."""
+
+    def is_online(self, *, station_identity: str) -> bool:
+        """Whether the station is connected now."""
+
+    def start(
+        self, *, station_identity: str, ocpp_connector: int, id_tag: str, purpose: str, not_after: datetime
+    ) -> None:
+        """Ask the station to start a transaction; never sent after `not_after`."""
+
+    def stop(self, *, station_identity: str, transaction_id: int, purpose: str, not_after: datetime) -> None:
+        """Ask the station to stop a transaction; never sent after `not_after`."""
+
+
+@cache
+def charger_gateway() -> ChargerGateway:
+    """The gateway of this installation."""
+    gateway: ChargerGateway = import_string(settings.CHARGER_GATEWAY)()
+    return gateway
