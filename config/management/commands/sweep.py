@@ -1,0 +1,50 @@
+"""Everything that is due, without Redis: deliveries are looked for every second, the rest by the timetable."""
+
+import random
+import signal
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from config import sweeper
+from roaming.delivery.drain import CONCURRENCY, Drainer
+
+
+class Command(BaseCommand):
+    """The one process that an installation cannot do without."""
+
+    help = "Send what partners are owed and do all periodic work; SIGTERM ends it after what is on its way."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--workers",
+            type=int,
+            default=CONCURRENCY,
+            help="requests to partners at the same time (%(default)s)",
+        )
+        parser.add_argument("--once", action="store_true", help="send what is due now, then end")
+
+    def handle(self, *, workers: int, once: bool, **_: Any) -> None:
+        """Run until stopped; safe to kill at any moment."""
+        stop = threading.Event()
+        with Drainer(
+            clock=timezone.now, jitter=lambda: random.uniform(-1, 1), concurrency=max(workers, 1)
+        ) as drainer:
+            if once:
+                self.stdout.write(f"{drainer.drain()} turns taken")
+                return
+
+            def end(*_: object) -> None:
+                stop.set()
+                drainer.stop()
+
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, end)
+            periodic = threading.Thread(target=sweeper.run, args=(stop,), name="timetable")
+            periodic.start()
+            drainer.drain_forever()
+            stop.set()
+            periodic.join()
