@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models.functions import Now
 
 from locations.models import Depot, Location
 from roaming.models import Party
@@ -155,7 +154,9 @@ class Edge(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["party", "location", "kind", "at"], name="edge_unique"),
         ]
-        indexes: ClassVar = [models.Index(fields=["at"], name="edge_due", condition=models.Q(swept_at__isnull=True))]
+        indexes: ClassVar = [
+            models.Index(fields=["at"], name="edge_due", condition=models.Q(swept_at__isnull=True))
+        ]
 
     def __str__(self) -> str:
         return f"{self.location} {self.get_kind_display()} {self.at:%Y-%m-%d %H:%M}"
@@ -167,15 +168,21 @@ class Decision(models.Model):
     ref = models.CharField(max_length=20, unique=True)
     at = models.DateTimeField()
     source = models.CharField(max_length=16)
-    party = models.ForeignKey(Party, null=True, blank=True, on_delete=models.SET_NULL, related_name="decisions")
-    location = models.ForeignKey(Location, null=True, blank=True, on_delete=models.SET_NULL, related_name="decisions")
+    party = models.ForeignKey(
+        Party, null=True, blank=True, on_delete=models.SET_NULL, related_name="decisions"
+    )
+    location = models.ForeignKey(
+        Location, null=True, blank=True, on_delete=models.SET_NULL, related_name="decisions"
+    )
     evse_uid = models.CharField(max_length=36, blank=True)
     outcome = models.CharField(max_length=5, choices=[("ALLOW", "allowed"), ("DENY", "refused")])
     reason = models.CharField(max_length=30)
     message = models.CharField(max_length=255, blank=True, help_text="What the partner was told.")
     retry_at = models.DateTimeField(null=True, blank=True)
     grant_ref = models.CharField(max_length=40, blank=True)
-    inputs = models.JSONField(default=dict, help_text="Grant version, window, clock and EVSE facts it was made from.")
+    inputs = models.JSONField(
+        default=dict, help_text="Grant version, window, clock and EVSE facts it was made from."
+    )
     trace = models.JSONField(default=list, help_text="The rules in order, with what each found.")
 
     class Meta:

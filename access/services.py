@@ -78,7 +78,12 @@ def _inputs(request: StartRequest, grants: Iterable[Grant], now: datetime) -> di
         "location": request.location_id,
         "evse": request.evse_uid,
         "grants": [
-            {"id": grant.pk, "version": grant.version, "status": grant.status, "schedule": str(grant.schedule)}
+            {
+                "id": grant.pk,
+                "version": grant.version,
+                "status": grant.status,
+                "schedule": str(grant.schedule),
+            }
             for grant in grants
         ],
     }
@@ -96,7 +101,9 @@ def republish(*, location: Location, now: datetime) -> None:
         for grant in grants_of(location):
             by_party[grant.party_id].append(grant)
         evses = evses_of(location)
-        parties = Party.objects.filter(pk__in={*by_party, *_shown_parties(location)}).select_related("platform")
+        parties = Party.objects.filter(pk__in={*by_party, *_shown_parties(location)}).select_related(
+            "platform"
+        )
         for party in parties.order_by("pk"):
             grants = by_party[party.pk]
             shown = publication(
@@ -133,6 +140,7 @@ def change_grant(*, grant: Grant, now: datetime) -> Grant:
         if grant.pk is not None:
             stored = Grant.objects.select_for_update().get(pk=grant.pk)
             grant.version = stored.version + 1
+            grant.status = stored.status  # only `set_grant_status` moves it
         grant.save()
         republish(location=grant.location, now=now)
     return grant

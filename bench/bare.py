@@ -1,7 +1,7 @@
 """The yardstick: a bare WSGI app that does the same SQL through libpq and nothing else.
 
 It authenticates by the same lookup, reads the same stored documents and joins them; it has no routing table, no
-middleware, no validation of headers, and answers only what the benchmark asks.
+middleware, no limits and no validation, and answers only what the benchmark asks.
 """
 
 import base64
@@ -19,78 +19,101 @@ import psycopg
 Start = Callable[[str, list[tuple[str, str]]], Any]
 
 _local = threading.local()
-_PEPPER = bytes.fromhex(os.environ.get("BENCH_PEPPER", "00" * 32))
+_PEPPER = os.environ.get("TOKEN_PEPPER", "").encode()
 
 _AUTH = b"""
 SELECT p.id FROM roaming_credentialstoken t JOIN roaming_platform f ON f.id = t.platform_id
-JOIN roaming_party p ON p.platform_id = f.id WHERE t.hash = $1 AND t.revoked_at IS NULL AND f.status = 'CONNECTED'
+JOIN roaming_party p ON p.platform_id = f.id
+WHERE t.hash = $1 AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
+  AND f.status <> 'SUSPENDED' AND p.is_active
 """
 _PAGE = b"SELECT document FROM locations_partnerview WHERE party_id = $1 ORDER BY id LIMIT $2 OFFSET $3"
-_COUNT = b"SELECT count(*) FROM locations_partnerview WHERE party_id = $1"
-_VIEW = b"""
-SELECT v.document FROM locations_partnerview v JOIN locations_location l ON l.id = v.location_id
-WHERE v.party_id = $1 AND l.ocpi_id = $2
-"""
+_PAGE_COUNT = b"SELECT count(*) FROM locations_partnerview WHERE party_id = $1"
+_INSTANT = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+_SESSION = f"""
+SELECT p.country_code, p.party_id, s.id::text, {_INSTANT.format("s.started_at")}, {_INSTANT.format("s.ended_at")},
+       trim_scale(s.kwh)::text, convert_from(s.cdr_token, 'UTF8'), s.auth_method, s.authorization_reference,
+       convert_from(s.cdr_location, 'UTF8'), s.currency, convert_from(s.charging_periods, 'UTF8'),
+       round(s.total_cost, 2)::text, round(s.total_cost_incl_vat, 2)::text, s.status, {_INSTANT.format("s.last_updated")}
+FROM charging_sessions_session s JOIN roaming_party p ON p.id = s.own_party_id
+WHERE s.party_id = $1 ORDER BY s.created_at, s.id LIMIT $2 OFFSET $3
+""".encode()
+_SESSION_COUNT = b"SELECT count(*) FROM charging_sessions_session WHERE party_id = $1"
 _PUT = b"""
-INSERT INTO tokens_token (party_id, uid, uid_key, type, contract_id, group_id, valid, whitelist, is_blocked_here,
-                          document, last_updated)
-VALUES ($1, $2, upper($2), $3, $4, '', $5, $6, false, $7, $8)
-ON CONFLICT (party_id, uid_key, type) DO UPDATE SET document = excluded.document, valid = excluded.valid,
-    last_updated = excluded.last_updated, received_at = now()
+INSERT INTO tokens_token AS known (party_id, uid, uid_key, type, contract_id, group_id, valid, whitelist,
+                                   is_blocked_here, document, last_updated, received_at)
+VALUES ($1, $2::varchar, upper($2::varchar), $3, $4, '', $5, $6, false, $7, $8, now())
+ON CONFLICT (party_id, uid_key, type) DO UPDATE SET uid = excluded.uid, contract_id = excluded.contract_id,
+    group_id = excluded.group_id, valid = excluded.valid, whitelist = excluded.whitelist,
+    document = excluded.document, last_updated = excluded.last_updated, received_at = excluded.received_at
+WHERE known.last_updated <= excluded.last_updated AND known.document <> excluded.document
 RETURNING (xmax = 0)
 """
 
 
-def _pgconn() -> Any:
+def _rows(sql: bytes, *parameters: bytes, binary: bool = True) -> list[list[bytes]]:
     if not hasattr(_local, "connection"):
-        _local.connection = psycopg.connect(os.environ["BENCH_DATABASE_URL"], autocommit=True)
-    return _local.connection.pgconn
-
-
-def _rows(sql: bytes, *parameters: bytes) -> list[bytes]:
-    result = _pgconn().exec_params(sql, list(parameters), result_format=1)
-    if result.status not in (psycopg.pq.ExecStatus.TUPLES_OK, psycopg.pq.ExecStatus.COMMAND_OK):
+        _local.connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
+    result = _local.connection.pgconn.exec_params(sql, list(parameters), result_format=int(binary))
+    if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
         raise RuntimeError(result.error_message.decode())
-    return [result.get_value(row, 0) for row in range(result.ntuples)]
+    columns = range(result.nfields)
+    return [[result.get_value(row, column) for column in columns] for row in range(result.ntuples)]
 
 
 def _party(environ: dict[str, Any]) -> bytes | None:
     _, _, encoded = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    token = base64.b64decode(encoded)
-    digest = hmac.digest(_PEPPER, token, hashlib.sha256)
-    found = _rows(_AUTH, b"\\x" + digest.hex().encode())
-    return str(int.from_bytes(found[0], "big")).encode() if found else None
+    digest = hmac.digest(_PEPPER, base64.b64decode(encoded), hashlib.sha256)
+    found = _rows(_AUTH, b"\\x" + digest.hex().encode(), binary=False)
+    return found[0][0] if found else None
 
 
 def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-    """Serve the benchmark's requests: page of locations, one location, PUT of a token."""
+    """Serve what the benchmark asks: a page of locations, a page of sessions, PUT of a token."""
     party = _party(environ)
     if party is None:
         return _answer(start, "401 Unauthorized", b'{"status_code":2000}')
-    path = environ["PATH_INFO"]
     if environ["REQUEST_METHOD"] == "PUT":
         return _put(environ, start, party)
-    if path.endswith("/locations"):
-        return _page(environ, start, party)
-    found = _rows(_VIEW, party, path.rsplit("/", 1)[1].encode())
-    return _answer(start, "200 OK", b'{"data":' + found[0] + b',"status_code":1000}')
-
-
-def _page(environ: dict[str, Any], start: Start, party: bytes) -> Iterable[bytes]:
     query = parse_qs(environ["QUERY_STRING"])
-    limit, offset = query["limit"][0].encode(), query.get("offset", ["0"])[0].encode()
-    documents = _rows(_PAGE, party, limit, offset)
-    total = int.from_bytes(_rows(_COUNT, party)[0], "big")
+    window = query["limit"][0].encode(), query.get("offset", ["0"])[0].encode()
+    if environ["PATH_INFO"].endswith("/locations"):
+        documents, count = [row[0] for row in _rows(_PAGE, party, *window)], _PAGE_COUNT
+    else:
+        rows = _rows(_SESSION, party, *window, binary=False)
+        documents, count = [_session(*row) for row in rows], _SESSION_COUNT
+    total = _rows(count, party, binary=False)[0][0].decode()
     body = b'{"data":[' + b",".join(documents) + b'],"status_code":1000}'
-    return _answer(start, "200 OK", body, [("X-Total-Count", str(total))])
+    return _answer(start, "200 OK", body, [("X-Total-Count", total)])
+
+
+def _session(
+    country_code: bytes, party_id: bytes, key: bytes, started_at: bytes, ended_at: bytes, kwh: bytes, token: bytes,
+    auth_method: bytes, reference: bytes, place: bytes, currency: bytes, periods: bytes, cost: bytes,
+    cost_incl_vat: bytes, status: bytes, last_updated: bytes,
+) -> bytes:  # fmt: skip
+    where = json.loads(place)
+    text = (
+        b'{"country_code":"%b","party_id":"%b","id":"%b","start_date_time":"%b","end_date_time":"%b","kwh":%b,'
+        b'"cdr_token":%b,"auth_method":"%b","authorization_reference":"%b","location_id":"%b","evse_uid":"%b",'
+        b'"connector_id":"%b","currency":"%b","charging_periods":%b,"total_cost":{"excl_vat":%b,"incl_vat":%b},'
+        b'"status":"%b","last_updated":"%b"}'
+    ) % (
+        country_code, party_id, key, started_at, ended_at, kwh, token, auth_method, reference, where["id"].encode(),
+        where["evse_uid"].encode(), where["connector_id"].encode(), currency, periods, cost, cost_incl_vat, status,
+        last_updated,
+    )  # fmt: skip
+    return text.replace(b'.000Z"', b'Z"')
 
 
 def _put(environ: dict[str, Any], start: Start, party: bytes) -> Iterable[bytes]:
     body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
     token = json.loads(body)
-    _rows(_PUT, party, *(token[name].encode() for name in ("uid", "type", "contract_id")),
-          b"true" if token["valid"] else b"false", token["whitelist"].encode(),
-          b"\\x" + body.hex().encode(), token["last_updated"].encode())  # fmt: skip
+    _rows(
+        _PUT, party, *(token[name].encode() for name in ("uid", "type", "contract_id")),
+        b"true" if token["valid"] else b"false", token["whitelist"].encode(), b"\\x" + body.hex().encode(),
+        token["last_updated"].encode(),
+    )  # fmt: skip
     return _answer(start, "200 OK", b'{"status_code":1000}')
 
 

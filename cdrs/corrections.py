@@ -1,6 +1,6 @@
 """What a person may correct about a finished session before it is billed. [pure]"""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -60,9 +60,9 @@ def stored(changes: Changes) -> dict[str, Any]:
     return value
 
 
-def restored(value: Mapping[str, Any]) -> Changes:
-    """The changes that ``stored`` wrote."""
-    return msgspec.convert(value, Changes, strict=False)
+def read(text: str) -> Changes:
+    """The changes that ``stored`` made, from their JSON text."""
+    return msgspec.convert(msgspec.json.decode(text), Changes, strict=False)
 
 
 def corrected(facts: SessionFacts, changes: Iterable[Changes]) -> SessionFacts:

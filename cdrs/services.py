@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 from django.conf import settings
 from django.db import connection, transaction
-from roaming.delivery.services import owe_ledger
 
 from cdrs import corrections
 from cdrs.build import Priced, build, price_session
@@ -25,6 +25,7 @@ from cdrs.lint import Finding, cannot_price, lint_cdr, lint_session
 from cdrs.loading import session_facts
 from cdrs.models import CDR, Correction, Review
 from ocpi import codec, v221
+from roaming.delivery.services import owe_ledger
 from sessions import feed
 from sessions.models import Session
 from sessions.services import WrongState
@@ -47,9 +48,26 @@ class NotInReview(Exception):
 class _Draft:
     """A CDR that passed lint, before its place in the chain is known."""
 
+    key: uuid.UUID
     cdr: v221.CDR
     priced: Priced
     facts: SessionFacts
+
+
+class _Before(NamedTuple):
+    """What a session has already: its CDR, the CDR of another row of the same charge, its review."""
+
+    cdr_key: uuid.UUID | None
+    twin: uuid.UUID | None
+    review_id: int | None
+
+
+class _Place(NamedTuple):
+    """The next place in the feed of a party of ours, and what stands before it."""
+
+    number: int
+    previous: bytes
+    newest: datetime | None
 
 
 def seal(*, session: Session, station_key: str, now: datetime) -> CDR | Review:
@@ -57,22 +75,22 @@ def seal(*, session: Session, station_key: str, now: datetime) -> CDR | Review:
 
     ``station_key`` names charger, connector and id tag; with the start it makes the key of the CDR, so that a
     session sealed again after a restore of the database is the same CDR (delivery.md 0.11). Whoever seals a
-    second time, at the same moment or later, gets what the first one made. Raises WrongState for a session
-    that is not completed.
+    second time, at the same moment or later, gets what the first one made. Call it last in a transaction, and
+    for one session only (sessions/feed.py). Raises WrongState for a session that is not completed.
     """
     with transaction.atomic():
         row = _locked(session)
         if row.status != v221.SessionStatus.COMPLETED.value:
             raise WrongState(f"session {row.pk} is {row.status}: only a completed session can be sealed")
-        done = CDR.objects.filter(session=row, is_credit=False).order_by("-revision").first()
-        if done is not None:
-            return done
-        waiting = Review.objects.filter(session=row).first()
-        if waiting is not None:
-            return waiting
-        outcome = _examine(row, station_key, now)
+        key = cdr_key(session=row, station_key=station_key)
+        before = _before(row, key)
+        if before.cdr_key is not None:
+            return CDR.objects.get(pk=before.cdr_key)
+        if before.review_id is not None:
+            return Review.objects.get(pk=before.review_id)
+        outcome = _examine(row, key, now) if before.twin is None else _billed_already(before.twin)
         if isinstance(outcome, _Draft):
-            return _seal(row, outcome, station_key, now)
+            return _seal(row, outcome, now)
         log.warning("cdr.review session=%s codes=%s", row.pk, ",".join(each.code for each in outcome))
         return Review.objects.create(
             session=row, station_key=station_key, reasons=_reasons(outcome), opened_at=now
@@ -99,10 +117,12 @@ def reseal(
             changes=corrections.stored(changes),
             findings=review.reasons,
         )
-        outcome = _examine(row, review.station_key, now)
+        key = cdr_key(session=row, station_key=review.station_key)
+        twin = _before(row, key).twin
+        outcome = _examine(row, key, now) if twin is None else _billed_already(twin)
         if isinstance(outcome, _Draft):
             _resolve(review, made_by, reason, now)
-            return _seal(row, outcome, review.station_key, now)
+            return _seal(row, outcome, now)
         review.reasons = _reasons(outcome)
         review.save(update_fields=["reasons"])
         return review
@@ -141,11 +161,10 @@ def limits() -> Limits:
 
 
 def _locked(session: Session) -> Session:
-    return (
-        Session.objects.select_for_update(of=("self",))
-        .select_related("own_party", "party__platform")
-        .get(pk=session.pk)
-    )
+    """The row as it is now, locked; its parties never change, so they are the caller's."""
+    row = Session.objects.select_for_update(no_key=True).get(pk=session.pk)
+    row.own_party, row.party = session.own_party, session.party
+    return row
 
 
 def _open_review(row: Session) -> Review:
@@ -165,51 +184,61 @@ def _require_named(made_by: str, reason: str) -> None:
         raise ValueError("made_by and reason: a correction of money needs a person and a reason")
 
 
-def _examine(row: Session, station_key: str, now: datetime) -> _Draft | tuple[Finding, ...]:
-    """Price, build and lint; returns what is wrong, all of it, or the CDR."""
-    facts = session_facts(row)
-    findings = (*lint_session(facts=facts, limits=limits(), now=now), *_billed_before(row, station_key))
-    if findings:
-        return findings
-    try:
-        priced = price_session(facts)
-    except CannotPrice as error:
-        return (cannot_price(str(error)),)
-    key = cdr_key(session=row, station_key=station_key)
-    cdr = build(cdr_id=str(key), facts=facts, priced=priced, last_updated=feed.later_than(None, now=now))
-    findings = lint_cdr(cdr=cdr, priced=priced, facts=facts, limits=limits())
-    return findings or _Draft(cdr=cdr, priced=priced, facts=facts)
+_BEFORE = f"""
+SELECT
+    (SELECT key FROM {CDR._meta.db_table}
+        WHERE session_id = %(session)s AND NOT is_credit ORDER BY revision DESC LIMIT 1),
+    (SELECT key FROM {CDR._meta.db_table} WHERE key = %(key)s AND session_id <> %(session)s),
+    (SELECT id FROM {Review._meta.db_table} WHERE session_id = %(session)s)
+"""
 
 
-def _billed_before(row: Session, station_key: str) -> tuple[Finding, ...]:
-    key = cdr_key(session=row, station_key=station_key)
-    if not CDR.objects.filter(pk=key).exists():
-        return ()
+def _before(row: Session, key: uuid.UUID) -> _Before:
+    with connection.cursor() as cursor:
+        cursor.execute(_BEFORE, {"session": row.pk, "key": key})
+        return _Before(*cursor.fetchone())
+
+
+def _billed_already(key: uuid.UUID) -> tuple[Finding, ...]:
     text = (
         f"the same charge (station, start, meter, token) was already billed by CDR {key} of another session"
     )
     return (Finding(code="BILLED_BEFORE", text=text, remedy="Close the review without billing."),)
 
 
-def _seal(row: Session, draft: _Draft, station_key: str, now: datetime) -> CDR:
+def _examine(row: Session, key: uuid.UUID, now: datetime) -> _Draft | tuple[Finding, ...]:
+    """Price, build and lint; returns what is wrong, all of it, or the CDR."""
+    facts, bounds = session_facts(row), limits()
+    findings = lint_session(facts=facts, limits=bounds, now=now)
+    if findings:
+        return findings
+    try:
+        priced = price_session(facts)
+    except CannotPrice as error:
+        return (cannot_price(str(error)),)
+    cdr = build(cdr_id=str(key), facts=facts, priced=priced, last_updated=feed.later_than(None, now=now))
+    findings = lint_cdr(cdr=cdr, priced=priced, facts=facts, limits=bounds)
+    return findings or _Draft(key=key, cdr=cdr, priced=priced, facts=facts)
+
+
+def _seal(row: Session, draft: _Draft, now: datetime) -> CDR:
     """Owe first, then take the place in the feed: the lock of the feed is the last thing to wait for."""
-    key = cdr_key(session=row, station_key=station_key)
-    owe_ledger(own_party=row.own_party, party=row.party, kind="cdr", object_key=str(key), now=now)
+    owe_ledger(own_party=row.own_party, party=row.party, kind="cdr", object_key=str(draft.key), now=now)
     feed.lock(feed=feed.Feed.CDRS, own_party_id=row.own_party_id)
-    previous, newest = _head(row.own_party_id)
-    cdr = msgspec.structs.replace(draft.cdr, last_updated=feed.later_than(newest, now=now))
+    place = _next_place(row.own_party_id)
+    cdr = msgspec.structs.replace(draft.cdr, last_updated=feed.later_than(place.newest, now=now))
     body = codec.encode(cdr)
     sha256 = hashlib.sha256(body).digest()
     return CDR.objects.create(
-        key=key,
+        key=draft.key,
         own_party=row.own_party,
         party=row.party,
         ocpi_id=cdr.id,
         session=row,
         body=body,
         sha256=sha256,
-        previous_sha256=previous,
-        chain_sha256=hashlib.sha256(previous + sha256).digest(),
+        previous_sha256=place.previous,
+        chain_sha256=hashlib.sha256(place.previous + sha256).digest(),
         explain=codec.encode(draft.priced.bill),
         currency=cdr.currency,
         time_zone=draft.facts.time_zone,
@@ -218,25 +247,24 @@ def _seal(row: Session, draft: _Draft, station_key: str, now: datetime) -> CDR:
         energy_kwh=cdr.total_energy,
         total_excl_vat=cdr.total_cost.excl_vat,
         total_incl_vat=cdr.total_cost.incl_vat,
-        feed_seq=_next_in_feed(),
+        feed_seq=place.number,
         last_updated=cdr.last_updated,
     )
 
 
-def _head(own_party_id: int) -> tuple[bytes, datetime | None]:
-    newest = (
-        CDR.objects.filter(own_party_id=own_party_id)
-        .order_by("-feed_seq")
-        .values_list("chain_sha256", "last_updated")
-        .first()
-    )
-    return (FIRST_LINK, None) if newest is None else (bytes(newest[0]), newest[1])
+_NEXT_PLACE = """
+SELECT nextval('cdrs_cdr_feed_seq'), head.chain_sha256, head.last_updated FROM (SELECT 1) one
+LEFT JOIN (
+    SELECT chain_sha256, last_updated FROM cdrs_cdr WHERE own_party_id = %s ORDER BY feed_seq DESC LIMIT 1
+) head ON true
+"""
 
 
-def _next_in_feed() -> int:
+def _next_place(own_party_id: int) -> _Place:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval('cdrs_cdr_feed_seq')")
-        return int(cursor.fetchone()[0])
+        cursor.execute(_NEXT_PLACE, [own_party_id])
+        number, previous, newest = cursor.fetchone()
+    return _Place(number, FIRST_LINK if previous is None else bytes(previous), newest)
 
 
 def _reasons(findings: Sequence[Finding]) -> list[dict[str, str]]:

@@ -5,6 +5,7 @@ the real-time authorization, then an answer whose expiry is the end of what the 
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,8 @@ from access.decisions import Allow, StartRequest
 from access.models import Grant
 from access.reasons import ID_TAG_STATUS_16
 from access.services import Verdict, decide_start
-from charging.models import Authorization, Command, Transaction
+from charging.cards import INVALID, TapAnswer, is_charging_elsewhere, known_here, may_stop_here, parent_of
+from charging.models import Authorization
 from locations.models import EVSE, Location
 from ocpi import codec, v221
 from roaming.models import Party
@@ -28,22 +30,22 @@ log = logging.getLogger(__name__)
 
 # A tap must be followed by its start within this time; afterwards the card is asked for again.
 AUTHORIZATION_LIFETIME = timedelta(minutes=5)
-# A command of the partner stands for the card of the same token this long at this station (TOK-22).
-COMMAND_STANDS_FOR = timedelta(minutes=15)
-# Unknown cards are asked for at this many partners at most, one after the other (O11).
+# Unknown cards are asked for at this many partners at most, one after the other (O11) …
 MAX_ASKED = 2
+# … and at no further one when so much time has passed: the driver gets an answer within five seconds (O10).
+PATIENCE_SECONDS = 1.5
+
+_BY_OUTCOME = {"EXPIRED": "Expired", "UNKNOWN_TOKEN": "Invalid", "UNREACHABLE": "Invalid"}
 
 
 @dataclass(frozen=True)
-class TapAnswer:
-    """What the station is told: an OCPP 1.6 idTagInfo."""
+class _Tap:
+    """A card at a reader; `at` is when it was held there, which may be long before `now`."""
 
-    status: str
-    expires_at: datetime | None = None
-    parent_id_tag: str | None = None
-
-
-INVALID = TapAnswer("Invalid")
+    station_identity: str
+    id_tag: str
+    at: datetime
+    now: datetime
 
 
 @dataclass(frozen=True)
@@ -52,93 +54,6 @@ class _Card:
 
     party: Party
     token: v221.Token | None
-
-
-def tap(*, station_identity: str, id_tag: str, now: datetime) -> TapAnswer:
-    """Answer an Authorize of a station (OCPP 1.6, 4.1). No transaction is open while a partner is asked."""
-    known = _known_at_this_station(station_identity, id_tag, now)
-    if known is not None:
-        return known
-    locations = list(
-        Location.objects.filter(evses__station_identity=station_identity, evses__is_removed=False)
-        .select_related("depot__operator")
-        .distinct()
-    )
-    if not locations:
-        return INVALID
-    location = locations[0]
-    cards = _cards(id_tag, location)
-    if len({card.party.pk for card in cards if card.token is not None}) > 1:
-        # Two partners claim this uid: whose customer pays is not ours to guess (B11).
-        log.warning("authorize.ambiguous_uid station=%s", station_identity)
-        return INVALID
-    return _ask(cards, station_identity, id_tag, location, now)
-
-
-def _known_at_this_station(station_identity: str, id_tag: str, now: datetime) -> TapAnswer | None:
-    """A tag of our own from a command, or the card of a running session: no question to anybody."""
-    command = (
-        Command.objects.filter(id_tag=id_tag, created_at__gte=now - COMMAND_STANDS_FOR)
-        .select_related("session__evse")
-        .first()
-    )
-    if command is not None and command.session is not None:
-        here = command.session.evse.station_identity == station_identity
-        return TapAnswer("Accepted", command.session.must_end_by) if here else INVALID
-    running = Transaction.objects.filter(
-        station_identity=station_identity, id_tag__iexact=id_tag, stopped_at__isnull=True
-    ).first()
-    # The driver wants to stop: always allowed, also after the window has closed.
-    return TapAnswer("Accepted") if running is not None else None
-
-
-def _cards(id_tag: str, location: Location) -> list[_Card]:
-    rows = tokens_by_uid(uid=id_tag, type=v221.TokenType.RFID)
-    if rows:
-        return [_Card(row.party, None if row.is_blocked_here else _token(row)) for row in rows]
-    # Unknown card: only partners that have a grant here are asked, the most trusted first.
-    parties = Party.objects.filter(
-        grants__location=location, grants__status=Grant.Status.ACTIVE, is_active=True
-    ).select_related("platform")
-    return [_Card(party, None) for party in parties.order_by("grants__priority_class", "pk").distinct()][:MAX_ASKED]
-
-
-def _token(row: Token) -> v221.Token:
-    return codec.decode_bytes(v221.Token, bytes(row.document))
-
-
-def _ask(
-    cards: Sequence[_Card], station_identity: str, id_tag: str, location: Location, now: datetime
-) -> TapAnswer:
-    refusal = INVALID
-    for card in cards:
-        if card.token is None and tokens_by_uid(uid=id_tag, type=v221.TokenType.RFID):
-            return TapAnswer("Blocked")  # blocked here by an operator, whatever its owner says
-        verdict = _fence(card, location, now)
-        if not isinstance(verdict.outcome, Allow):
-            refusal = TapAnswer(ID_TAG_STATUS_16[verdict.outcome.reason])
-            continue
-        answer = _word_of_partner(card, id_tag, location, now)
-        if isinstance(answer, TapAnswer):
-            refusal = answer
-            continue
-        return _accept(answer, verdict, station_identity, id_tag, now)
-    return refusal
-
-
-def _fence(card: _Card, location: Location, now: datetime) -> Verdict:
-    with transaction.atomic():
-        return decide_start(
-            request=StartRequest(
-                source="RFID",
-                party=str(card.party.ocpi_id),
-                token_group=card.token.group_id if card.token else None,
-                location_id=location.ocpi_id,
-            ),
-            party=card.party,
-            location=location,
-            now=now,
-        )
 
 
 @dataclass(frozen=True)
@@ -152,7 +67,99 @@ class _Word:
     evse_uids: tuple[str, ...] = ()
 
 
-def _word_of_partner(card: _Card, id_tag: str, location: Location, now: datetime) -> "_Word | TapAnswer":
+def tap(*, station_identity: str, id_tag: str, now: datetime, at: datetime | None = None) -> TapAnswer:
+    """Answer an Authorize of a station (OCPP 1.6, 4.1), or judge a start that came without one, `at` its time.
+
+    No transaction is open while a partner is asked.
+    """
+    held = _Tap(station_identity, id_tag, at or now, now)
+    known = known_here(station_identity=station_identity, id_tag=id_tag, at=held.at)
+    if known is not None:
+        return known
+    answer = _judge(held)
+    if answer.status == "Accepted":
+        return answer
+    return may_stop_here(station_identity=station_identity, id_tag=id_tag) or answer
+
+
+def _judge(held: _Tap) -> TapAnswer:
+    locations = _locations(held.station_identity)
+    tokens = tokens_by_uid(uid=held.id_tag, type=v221.TokenType.RFID)
+    if not locations:
+        return INVALID
+    if len({row.party_id for row in tokens}) > 1:
+        # Two partners claim this uid: whose customer pays is not ours to guess (B11).
+        log.warning("authorize.ambiguous_uid station=%s", held.station_identity)
+        return INVALID
+    if any(row.is_blocked_here for row in tokens):
+        return TapAnswer("Blocked")  # by an operator of ours, whatever its owner says (B18)
+    cards = [_Card(row.party, _token(row)) for row in tokens] or _unknown_cards(locations)
+    return _ask(held, cards, locations)
+
+
+def _locations(station_identity: str) -> list[Location]:
+    """The pools that the station's bays belong to; nearly always one."""
+    here = Location.objects.filter(evses__station_identity=station_identity, evses__is_removed=False)
+    return list(here.select_related("depot__operator").distinct())
+
+
+def _token(row: Token) -> v221.Token:
+    return codec.decode_bytes(v221.Token, bytes(row.document))
+
+
+def _unknown_cards(locations: Sequence[Location]) -> list[_Card]:
+    """Only partners that have a grant here are asked about a card that nobody knows, the most trusted first."""
+    grants = Grant.objects.filter(
+        location__in=locations, status=Grant.Status.ACTIVE, party__is_active=True
+    ).select_related("party__platform")
+    parties = {grant.party_id: grant.party for grant in grants.order_by("priority_class", "party_id")}
+    return [_Card(party, None) for party in parties.values()][:MAX_ASKED]
+
+
+def _ask(held: _Tap, cards: Sequence[_Card], locations: Sequence[Location]) -> TapAnswer:
+    refusal = INVALID
+    begun = time.monotonic()
+    for card in cards:
+        location, verdict = _fence(held, card, locations)
+        if not isinstance(verdict.outcome, Allow):
+            refusal = TapAnswer(ID_TAG_STATUS_16[verdict.outcome.reason])
+            continue
+        if time.monotonic() - begun > PATIENCE_SECONDS:
+            log.warning("authorize.out_of_time station=%s", held.station_identity)
+            break
+        word = _word_of_partner(held, card, location)
+        if isinstance(word, TapAnswer):
+            refusal = word
+            continue
+        return _accept(held, word, verdict)
+    return refusal
+
+
+def _fence(held: _Tap, card: _Card, locations: Sequence[Location]) -> tuple[Location, Verdict]:
+    """The first pool of the station that admits the card, or the last that does not."""
+    for location in locations:
+        verdict = decide_start(
+            request=StartRequest(
+                source="RFID",
+                party=str(card.party.ocpi_id),
+                token_group=card.token.group_id if card.token else None,
+                location_id=location.ocpi_id,
+            ),
+            party=card.party,
+            location=location,
+            now=held.at,
+            at_station=True,
+        )
+        if isinstance(verdict.outcome, Allow):
+            break
+    return location, verdict
+
+
+def _word_of_partner(held: _Tap, card: _Card, location: Location) -> _Word | TapAnswer:
+    uid = card.token.uid if card.token else held.id_tag
+    station = held.station_identity
+    if is_charging_elsewhere(party=card.party, uid=uid, station_identity=station, connector=None, at=held.at):
+        return TapAnswer("ConcurrentTx")
     use = plan_use(card.token)
     if use is Use.REFUSE:
         return TapAnswer("Blocked")
@@ -160,47 +167,52 @@ def _word_of_partner(card: _Card, id_tag: str, location: Location, now: datetime
         return _Word(card.party, card.token, v221.AuthMethod.WHITELIST)
     answer = authorize_realtime(
         party=card.party,
-        token_uid=card.token.uid if card.token else id_tag,
+        token_uid=uid,
         token_type=v221.TokenType.RFID,
-        location=v221.LocationReferences(location_id=location.ocpi_id, evse_uids=_evse_uids(location)),
-        now=now,
+        location=v221.LocationReferences(
+            location_id=location.ocpi_id, evse_uids=_evse_uids(location, station)
+        ),
+        now=held.now,
     )
     return _read_answer(card, answer)
 
 
-def _read_answer(card: _Card, answer: RealtimeAnswer) -> "_Word | TapAnswer":
-    verdict = judge_answer(card.token, answer.outcome)
-    if verdict is Use.ALLOW_FROM_CACHE and card.token is not None:
+def _evse_uids(location: Location, station_identity: str) -> tuple[str, ...]:
+    here = EVSE.objects.filter(location=location, station_identity=station_identity, is_removed=False)
+    return tuple(here.order_by("ocpp_connector").values_list("uid", flat=True))
+
+
+def _read_answer(card: _Card, answer: RealtimeAnswer) -> _Word | TapAnswer:
+    use = judge_answer(card.token, answer.outcome)
+    if use is Use.ALLOW_FROM_CACHE and card.token is not None:
         return _Word(card.party, card.token, v221.AuthMethod.WHITELIST)
-    if verdict is Use.ALLOW and (token := answer.token or card.token) is not None:
-        return _Word(
-            card.party,
-            token,
-            v221.AuthMethod.AUTH_REQUEST,
-            answer.authorization_reference or "",
-            tuple(answer.evse_uids),
-        )
-    return TapAnswer({"EXPIRED": "Expired", "UNKNOWN_TOKEN": "Invalid", "UNREACHABLE": "Invalid"}.get(answer.outcome, "Blocked"))
-
-
-def _evse_uids(location: Location) -> tuple[str, ...]:
-    return tuple(EVSE.objects.filter(location=location, is_removed=False).values_list("uid", flat=True))
-
-
-def _accept(word: _Word, verdict: Verdict, station_identity: str, id_tag: str, now: datetime) -> TapAnswer:
-    allow = verdict.outcome
-    expires_at = now + AUTHORIZATION_LIFETIME
-    until = allow.must_end_by if isinstance(allow, Allow) else None
-    Authorization.objects.create(
-        station_identity=station_identity,
-        id_tag=id_tag,
-        party=word.party,
-        token=codec.encode(word.token),
-        auth_method=word.auth_method.value,
-        authorization_reference=word.authorization_reference,
-        evse_uids=[uid.upper() for uid in word.evse_uids],
-        decision_ref=verdict.receipt.ref,
-        created_at=now,
-        expires_at=min(expires_at, until) if until else expires_at,
+    token = answer.token or card.token
+    if use is not Use.ALLOW or token is None:
+        return TapAnswer(_BY_OUTCOME.get(answer.outcome, "Blocked"))
+    return _Word(
+        card.party,
+        token,
+        v221.AuthMethod.AUTH_REQUEST,
+        answer.authorization_reference or "",
+        tuple(answer.evse_uids),
     )
-    return TapAnswer("Accepted", until)
+
+
+def _accept(held: _Tap, word: _Word, verdict: Verdict) -> TapAnswer:
+    allow = verdict.outcome
+    until = allow.must_end_by if isinstance(allow, Allow) else None
+    expires_at = held.at + AUTHORIZATION_LIFETIME
+    with transaction.atomic():
+        Authorization.objects.create(
+            station_identity=held.station_identity,
+            id_tag=held.id_tag,
+            party=word.party,
+            token=codec.encode(word.token),
+            auth_method=word.auth_method.value,
+            authorization_reference=word.authorization_reference,
+            evse_uids=[uid.upper() for uid in word.evse_uids],
+            decision_ref=verdict.receipt.ref,
+            created_at=held.at,
+            expires_at=min(expires_at, until) if until else expires_at,
+        )
+    return TapAnswer("Accepted", until, parent_of(word.party, word.token.group_id))

@@ -12,14 +12,15 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from access.decisions import Deny, StartRequest
+from access.decisions import Allow, Deny, StartRequest
 from access.models import Decision
 from access.reasons import COMMAND_RESPONSE, COMMAND_RESULT, STATUS_CODE
-from access.services import decide_start
+from access.services import Verdict, decide_start
+from charging.locks import lock_bay, lock_bay_of, lock_session, lock_transaction
 from charging.models import Command, Transaction
 from charging.openings import Guest, Start, open_for
 from charging.ports import charger_gateway
-from locations.models import EVSE, Location, PartnerView
+from locations.models import Location, PartnerView
 from locations.services import set_serving
 from ocpi import codec, v221
 from ocpi.status import StatusCode
@@ -55,7 +56,7 @@ def start_session(*, order: Order, request: v221.StartSession, now: datetime) ->
     """START_SESSION: decide by the fences, open the session, send the station the order.
 
     The reply has 2001 for a token of another party and 2003 for a Location that this party cannot see.
-    The token's validity is not looked at (CMD-14).
+    The token's validity is not looked at (CMD-14). Starts at one pool follow each other (charging/locks.py).
     """
     if not _is_own_token(order.party, request.token):
         return _foreign_token(order.party, request.token)
@@ -63,43 +64,50 @@ def start_session(*, order: Order, request: v221.StartSession, now: datetime) ->
     if location is None:
         return _unknown_location()
     with transaction.atomic():
-        verdict = decide_start(
-            request=StartRequest(
-                source="START_SESSION",
-                party=str(order.party.ocpi_id),
-                token_group=request.token.group_id,
-                location_id=location.ocpi_id,
-                evse_uid=request.evse_uid.upper() if request.evse_uid else None,
-                connector_id=request.connector_id,
-            ),
-            party=order.party,
-            location=location,
-            now=now,
-        )
+        lock_bay(location_id=location.pk)
+        verdict = _verdict(order, request, location, now)
         if isinstance(verdict.outcome, Deny):
             return _refuse_start(order, verdict.outcome, verdict.receipt, now)
-        guest = Guest(
-            party=order.party,
-            token=request.token,
-            auth_method=v221.AuthMethod.COMMAND,
-            authorization_reference=request.authorization_reference or "",
-        )
         try:
-            with transaction.atomic():
-                session = open_for(
-                    guest=guest,
-                    allow=verdict.outcome,
-                    receipt=verdict.receipt,
-                    connector_id=request.connector_id,
-                    start=Start(at=now),
-                    now=now,
-                )
+            session = _open(order, request, verdict.outcome, verdict.receipt, now)
         except EvseTaken:
             command = _record(order, v221.CommandType.START_SESSION, None, verdict.receipt.ref, now)
             answered(command_id=command.id, result=v221.CommandResultType.EVSE_OCCUPIED, now=now)
             return _accepted(f"Ref {verdict.receipt.ref}")
         _send_start(order, session, now)
         return _accepted(_until(session, verdict.receipt))
+
+
+def _verdict(order: Order, request: v221.StartSession, location: Location, now: datetime) -> Verdict:
+    asked = StartRequest(
+        source="START_SESSION",
+        party=str(order.party.ocpi_id),
+        token_group=request.token.group_id,
+        location_id=location.ocpi_id,
+        evse_uid=request.evse_uid.upper() if request.evse_uid else None,
+        connector_id=request.connector_id,
+    )
+    return decide_start(request=asked, party=order.party, location=location, now=now)
+
+
+def _open(
+    order: Order, request: v221.StartSession, allow: Allow, receipt: Decision, now: datetime
+) -> Session:
+    guest = Guest(
+        party=order.party,
+        token=request.token,
+        auth_method=v221.AuthMethod.COMMAND,
+        authorization_reference=request.authorization_reference or "",
+    )
+    with transaction.atomic():
+        return open_for(
+            guest=guest,
+            allow=allow,
+            receipt=receipt,
+            connector_id=request.connector_id,
+            start=Start(at=now),
+            now=now,
+        )
 
 
 def _until(session: Session, receipt: Decision) -> str:
@@ -141,21 +149,28 @@ def stop_session(*, order: Order, request: v221.StopSession, now: datetime) -> R
         if session is None:
             unknown = v221.CommandResponseType.UNKNOWN_SESSION
             return Reply(_response(unknown, "There is no such running session."))
-        running = Transaction.objects.filter(session=session, stopped_at__isnull=True).first()
-        identity = session.evse.station_identity
-        if not charger_gateway().is_online(station_identity=identity):
+        if not charger_gateway().is_online(station_identity=session.evse.station_identity):
             return _rejected("The station is offline; please try again.")
+        running = _running(session)
         if running is None:
             return _rejected("The session has not started at the station yet.")
         command = _record(order, v221.CommandType.STOP_SESSION, session, session.decision_ref, now)
-        Transaction.objects.filter(pk=running.pk).update(stop_requested_at=now, stop_cause="PARTNER")
+        running.stop_requested_at, running.stop_cause = now, "PARTNER"
+        running.save(update_fields=["stop_requested_at", "stop_cause"])
         charger_gateway().stop(
-            station_identity=identity,
+            station_identity=running.station_identity,
             transaction_id=running.pk,
             purpose=f"command:{command.id}",
             not_after=command.expires_at - timedelta(seconds=MARGIN_SECONDS),
         )
         return _accepted()
+
+
+def _running(session: Session) -> Transaction | None:
+    """The transaction of a session, locked while it runs; the Command that follows comes after it."""
+    row = Transaction.objects.filter(session=session, stopped_at__isnull=True).first()
+    locked = lock_transaction(transaction_id=row.pk) if row is not None else None
+    return locked if locked is not None and locked.stopped_at is None else None
 
 
 def _own_live_session(party: Party, session_id: str) -> Session | None:
@@ -172,7 +187,11 @@ def answered(
 ) -> None:
     """Close a command with its one result; whoever comes second (late answer, timeout) changes nothing."""
     with transaction.atomic():
-        command = Command.objects.select_for_update().select_related("party", "own_party").get(pk=command_id)
+        command = (
+            Command.objects.select_for_update(of=("self",))
+            .select_related("party", "own_party", "session")
+            .get(pk=command_id)
+        )
         if command.state != Command.State.SENT:
             return
         command.state = Command.State.ANSWERED
@@ -197,14 +216,23 @@ def answered(
 
 def _end_session_that_never_started(command: Command, result: v221.CommandResultType, now: datetime) -> None:
     """A refused start ends its session as INVALID. After TIMEOUT it stays PENDING: it may yet start (CMD-26)."""
-    session = command.session
     is_start = command.type == v221.CommandType.START_SESSION.value
-    if session is None or not is_start or session.status != v221.SessionStatus.PENDING.value:
+    if command.session is None or not is_start:
         return
     if result in (v221.CommandResultType.ACCEPTED, v221.CommandResultType.TIMEOUT):
         return
-    set_serving(evse=EVSE.objects.get(pk=session.evse_id), party=None, now=now)
-    invalidate_session(session=session, reason=f"start {result.value}", now=now)
+    drop_pending(command.session, reason=f"start {result.value}", now=now)
+
+
+def drop_pending(session: Session, *, reason: str, now: datetime) -> bool:
+    """End a session that waits for its start as INVALID and free its bay; False when it has started meanwhile."""
+    bay = lock_bay_of(session)
+    row = lock_session(session)
+    if row.status != v221.SessionStatus.PENDING.value:
+        return False
+    set_serving(evse=bay, party=None, now=now)
+    invalidate_session(session=row, reason=reason, now=now)
+    return True
 
 
 def expire_commands(*, now: datetime) -> int:
@@ -225,14 +253,18 @@ def _record(
         type=kind.value,
         state=Command.State.SENT,
         session=session,
-        # OCPP 1.6 knows 20 characters, a token uid has up to 36: the station is given a tag of ours.
-        id_tag=f"YG{secrets.token_hex(9).upper()}",
+        id_tag=_new_id_tag() if kind is v221.CommandType.START_SESSION else "",
         response_url=order.response_url,
         correlation_id=order.correlation_id,
         decision_ref=decision_ref,
         expires_at=now + timedelta(seconds=settings.COMMAND_TIMEOUT_SECONDS),
         created_at=now,
     )
+
+
+def _new_id_tag() -> str:
+    """OCPP 1.6 knows 20 characters, a token uid has up to 36: the station is given a tag of ours."""
+    return f"YG{secrets.token_hex(9).upper()}"
 
 
 def _is_own_token(party: Party, token: v221.Token) -> bool:

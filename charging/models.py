@@ -38,6 +38,7 @@ class Command(models.Model):
         ordering: ClassVar = ["-created_at"]
         indexes: ClassVar = [
             models.Index(fields=["expires_at"], name="command_open", condition=models.Q(state="SENT")),
+            models.Index(fields=["id_tag"], name="command_of_tag", condition=~models.Q(id_tag="")),
         ]
 
     def __str__(self) -> str:
@@ -99,6 +100,7 @@ class Transaction(models.Model):
             models.Index(
                 fields=["station_identity"], name="transaction_open", condition=models.Q(stopped_at__isnull=True)
             ),
+            models.Index(fields=["id_tag"], name="transaction_of_tag"),
         ]
 
     def __str__(self) -> str:
@@ -116,6 +118,7 @@ class UnmatchedMessage(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [models.Index(fields=["station_identity", "action"], name="unmatched_of_station")]
 
     def __str__(self) -> str:
         return f"{self.action} of {self.station_identity}"

@@ -53,7 +53,7 @@ def open_for(
     evse = EVSE.objects.select_related("location__depot__operator").get(uid=allow.evse_uid)
     connectors = {connector.ocpi_id: connector for connector in evse.connectors.all()}
     connector = connectors[connector_id] if connector_id in connectors else next(iter(connectors.values()))
-    grant = Grant.objects.select_related("tariff").get(pk=allow.grant_id)
+    grant = Grant.objects.select_related("tariff").get(pk=int(allow.grant_id or 0))
     location: Location = evse.location
     # Bays are locked before sessions, everywhere; when the session is refused, this is undone with it.
     set_serving(evse=evse, party=guest.party, now=now)

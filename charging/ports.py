@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 
 class ChargerGateway(Protocol):
     """Orders to stations. Each call only queues, inside the caller's transaction; the outcome comes back
-    through `charging.commands.answered` or `charging.stops.answered`, named by `purpose`."""
+    through `charging.answers.station_answered`, named by `purpose`."""
 
     def is_online(self, *, station_identity: str) -> bool:
         """Whether the station is connected now."""

@@ -3,8 +3,10 @@
 import os
 
 from celery import Celery
+from celery.signals import worker_process_init
 from kombu import Queue
 
+from config.leash import die_with
 from config.timetable import TIMETABLE
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -27,3 +29,9 @@ app.conf.beat_schedule = {
     }
     for entry in TIMETABLE
 }
+
+
+@worker_process_init.connect(weak=False)
+def _end_with_the_worker(**_: object) -> None:
+    """A pool process whose worker was killed would wait for work for ever."""
+    die_with(os.getppid())

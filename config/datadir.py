@@ -1,8 +1,10 @@
 """The data folder of a stack: where its embedded servers, secrets and addresses live."""
 
+import contextlib
 import json
 import os
 import secrets
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -47,11 +49,11 @@ def secret(folder: Path, name: str) -> str:
     file = folder / "secrets" / name
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            # O_EXCL: of two processes that start at once, exactly one makes the secret.
-            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return file.read_text()
+        handle, partial = tempfile.mkstemp(dir=file.parent, prefix=name)
         with os.fdopen(handle, "w") as out:
             out.write(secrets.token_hex(32))
+        # Of two processes that start at once exactly one makes the secret, and nobody reads half of it.
+        with contextlib.suppress(FileExistsError):
+            os.link(partial, file)
+        os.unlink(partial)
     return file.read_text()

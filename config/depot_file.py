@@ -304,7 +304,9 @@ def _repeats(file: DepotFile) -> Iterator[tuple[str, str]]:
         "schedules": [(f"schedules[{n}].name", s.name) for n, s in enumerate(file.schedules)],
         "holidays": [(f"holidays[{n}].date", str(h.date)) for n, h in enumerate(file.holidays)],
         "bays": [(path, bay.evse_id.upper()) for path, bay in _bays(file, "evse_id")],
-        "connectors": [(path, f"{bay.station} connector {bay.connector}") for path, bay in _bays(file, "station")],
+        "connectors": [
+            (path, f"{bay.station} connector {bay.connector}") for path, bay in _bays(file, "station")
+        ],
     }
     for entries in groups.values():
         seen: set[str] = set()

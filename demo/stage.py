@@ -39,7 +39,9 @@ class Checks:
     def table(self) -> str:
         """The whole table."""
         width = max(len(claim) for _, claim, _ in self.rows)
-        lines = [f"{'PASS' if ok else 'FAIL'}  {claim:<{width}}  {seen}".rstrip() for ok, claim, seen in self.rows]
+        lines = [
+            f"{'PASS' if ok else 'FAIL'}  {claim:<{width}}  {seen}".rstrip() for ok, claim, seen in self.rows
+        ]
         passed = sum(ok for ok, _, _ in self.rows)
         return "\n".join([*lines, "", f"{passed} passed, {len(self.rows) - passed} failed"])
 

@@ -53,7 +53,16 @@ class Story:
             self.checks.tell(f"\n{(scene.__doc__ or '').splitlines()[0]}")
             try:
                 scene()
-            except (AssertionError, CommandFailed, ValueError, IndexError, TimeoutError, KeyError, OSError, StopIteration) as error:
+            except (
+                AssertionError,
+                CommandFailed,
+                ValueError,
+                IndexError,
+                TimeoutError,
+                KeyError,
+                OSError,
+                StopIteration,
+            ) as error:
                 self.checks.expect(False, f"{scene.__name__}: {type(error).__name__}", error)
                 break
         return self.checks.is_passed
@@ -71,7 +80,10 @@ class Story:
         invitation = self.manage.json(
             "invite_partner", "--country", "NL", "--party", "EMS", "--role", "EMSP", "--name", "Randstad Taxi"
         )
-        expect({"token_a", "versions_url"} <= set(invitation), "the invitation has a token A and our versions URL")
+        expect(
+            {"token_a", "versions_url"} <= set(invitation),
+            "the invitation has a token A and our versions URL",
+        )
         answer = self.taxi.register(invitation["versions_url"], invitation["token_a"])
         expect(answer.code == 1000, "the partner registers: versions, details, POST credentials", answer.code)
         called_back = [str(each) for each in self.taxi.received("GET", "/ocpi/emsp")]
@@ -89,26 +101,30 @@ class Story:
     def open_depot(self) -> None:
         """2. The operator loads the depot, and its stations connect."""
         expect = self.checks.expect
-        self.opens_at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=18)
-        file = self._depot_file()
+        file = self._depot_file(opens_in=timedelta(minutes=10))
         report = self.manage.json("load_depot", str(file))
         expect(report["created"], "load_depot creates the site", f"{len(report['created'])} rows")
         again = self.manage.json("load_depot", str(file))
-        expect(again["created"] == again["changed"] == [], "loading it again changes nothing", f"{again['unchanged']} unchanged")
+        expect(
+            again["created"] == again["changed"] == [],
+            "loading it again changes nothing",
+            f"{again['unchanged']} unchanged",
+        )
         self.stations.start()
         expect(
             self.stations.fast.is_registered and self.stations.slow.is_registered,
             "two OCPP 1.6 stations boot over WebSockets with their passwords",
         )
 
-    def _depot_file(self) -> Path:
-        """The example depot; its guests may come from a few seconds from now on, for two hours."""
+    def _depot_file(self, *, opens_in: timedelta) -> Path:
+        """The example depot; its guests may come from then on, to the second (windows are whole minutes)."""
+        now = datetime.now(UTC).replace(microsecond=0).astimezone(ZONE)
+        self.opens_at = now + opens_in
+        hours = f'opens: "{now:%H:%M}", closes: "{now + timedelta(hours=3):%H:%M}"'
         text = (ROOT / "examples" / "gent-noord.yaml").read_text()
-        opens = self.opens_at.astimezone(ZONE)
-        closes = opens + timedelta(hours=2)
-        text = text.replace('opens: "20:00", closes: "05:00"', f'opens: "{opens:%H:%M}", closes: "{closes:%H:%M}"')
-        # Windows are whole minutes; nobody wants to watch a demo wait for one.
-        text = text.replace("    tariff: GENT-TAXI\n", f"    tariff: GENT-TAXI\n    valid_from: {opens.isoformat()}\n")
+        text = text.replace('opens: "20:00", closes: "05:00"', hours)
+        tariff = "    tariff: GENT-TAXI\n"
+        text = text.replace(tariff, f"{tariff}    valid_from: {self.opens_at.isoformat()}\n")
         file = self.folder / "gent-noord.yaml"
         file.write_text(text)
         return file
@@ -118,7 +134,10 @@ class Story:
         expect = self.checks.expect
         locations = self.taxi.get_all("locations", limit=1)
         tariffs = self.taxi.get_all("tariffs")
-        expect([each["name"] for each in locations] == ["Gent Noord - guest bays"], "the taxi partner sees the guest bays")
+        expect(
+            [each["name"] for each in locations] == ["Gent Noord - guest bays"],
+            "the taxi partner sees the guest bays",
+        )
         expect([each["id"] for each in tariffs] == ["GENT-TAXI"], "and its own tariff")
         statuses = {evse["status"] for evse in locations[0]["evses"]}
         expect(statuses == {"INOPERATIVE"}, "before the window its bays are INOPERATIVE, with a schedule",
@@ -138,7 +157,11 @@ class Story:
         answer, _ = self._start(self.stations.fast.identity)
         text = answer.data.get("message", [{}])[0].get("text", "") if answer.data else ""
         refused = answer.code == 1000 and answer.data["result"] == "REJECTED"
-        expect(refused and "Opens" in text and "Ref d-" in text, "START_SESSION is REJECTED with the opening and a reference", text)
+        expect(
+            refused and "Opens" in text and "Ref d-" in text,
+            "START_SESSION is REJECTED with the opening and a reference",
+            text,
+        )
         shown = self.stations.do(self.stations.slow.tap(1, self.card["uid"]))
         expect(shown == "Blocked", "a card at the reader is refused as well", shown)
 
@@ -157,11 +180,20 @@ class Story:
     def charge_by_app(self) -> None:
         """5. The window opens; a driver charges by app."""
         expect = self.checks.expect
+        report = self.manage.json("load_depot", str(self._depot_file(opens_in=timedelta(seconds=12))))
+        expect(
+            report["changed"] == ["grant of NL-EMS at guest"],
+            "the operator lets guests in earlier: load_depot changes the grant and nothing else",
+        )
         self.taxi.forget()
         time.sleep(max(0.0, (self.opens_at - datetime.now(UTC)).total_seconds()))
         begun = time.monotonic()
         seen = self.taxi.wait_until(lambda: self._partner_sees() == {"AVAILABLE"}, 12)
-        expect(seen, "the partner is told that the bays are AVAILABLE", f"{time.monotonic() - begun:.1f} s after the opening")
+        expect(
+            seen,
+            "the partner is told that the bays are AVAILABLE",
+            f"{time.monotonic() - begun:.1f} s after the opening",
+        )
         answer, uid = self._start("GENT-01")
         expect(answer.data and answer.data["result"] == "ACCEPTED", "START_SESSION is ACCEPTED")
         expect(self.taxi.wait_until(lambda: uid in self.taxi.command_results), "the result arrives at response_url",
@@ -175,7 +207,11 @@ class Story:
         stop, stop_uid = self.taxi.command("STOP_SESSION", session_id=self._session()["id"])
         expect(stop.data and stop.data["result"] == "ACCEPTED", "STOP_SESSION is ACCEPTED")
         self.taxi.wait_until(lambda: stop_uid in self.taxi.command_results)
-        expect(self.taxi.wait_until(lambda: self._session()["status"] == "COMPLETED"), "the Session ends COMPLETED", f"{self._kwh()} kWh")
+        expect(
+            self.taxi.wait_until(lambda: self._session()["status"] == "COMPLETED"),
+            "the Session ends COMPLETED",
+            f"{self._kwh()} kWh",
+        )
         self.stations.run(lambda: self.stations.fast.unplug(1))
 
     def _partner_sees(self) -> set[str]:
@@ -183,11 +219,20 @@ class Story:
 
     def _statuses(self) -> list[str]:
         """Statuses of all session pushes so far, without repeats."""
-        told = [each.json.get("status") for each in self.taxi.received(path="/sessions/") if each.method in ("PUT", "PATCH")]
+        told = [
+            each.json.get("status")
+            for each in self.taxi.received(path="/sessions/")
+            if each.method in ("PUT", "PATCH")
+        ]
         return list(dict.fromkeys(status for status in told if status))
 
     def _session(self) -> dict[str, Any]:
         return max(self.taxi.sessions.values(), key=lambda each: str(each["start_date_time"]))
+
+    def _session_of(self, uid: str) -> dict[str, Any]:
+        """The newest Session of a token, empty while there is none."""
+        own = [each for each in self.taxi.sessions.values() if each["cdr_token"]["uid"] == uid]
+        return max(own, key=lambda each: str(each["start_date_time"])) if own else {}
 
     def _kwh(self) -> Decimal:
         return Decimal(str(self._session().get("kwh", 0))) if self.taxi.sessions else Decimal(0)
@@ -199,7 +244,11 @@ class Story:
         expect(self.taxi.wait_until(lambda: self._cdrs_of(session)), "the CDR is POSTed to the partner")
         self._check_bill(session)
         deliveries = wait_for(lambda: [each for each in self._deliveries() if each["location_url"]], 5)
-        expect(deliveries, "the Location that the partner gave is kept", deliveries[0]["location_url"] if deliveries else "")
+        expect(
+            deliveries,
+            "the Location that the partner gave is kept",
+            deliveries[0]["location_url"] if deliveries else "",
+        )
 
     def _deliveries(self) -> list[dict[str, Any]]:
         return [each for each in self.manage.json("deliveries", "--kind", "cdr") if each["state"] == "ACKED"]
@@ -212,9 +261,16 @@ class Story:
         [cdr] = self._cdrs_of(session)
         kwh, parked = Decimal(str(cdr["total_energy"])), Decimal(str(cdr.get("total_parking_time", 0)))
         exact = Decimal("0.50") + kwh * Decimal("0.39") + parked * 3
-        expected = exact.quantize(CENT, ROUND_HALF_UP), (exact * Decimal("1.21")).quantize(CENT, ROUND_HALF_UP)
+        expected = (
+            exact.quantize(CENT, ROUND_HALF_UP),
+            (exact * Decimal("1.21")).quantize(CENT, ROUND_HALF_UP),
+        )
         total = Decimal(str(cdr["total_cost"]["excl_vat"])), Decimal(str(cdr["total_cost"]["incl_vat"]))
-        self.checks.expect(total == expected, "the total is what the tariff says, to the cent", f"{kwh} kWh = EUR {total[0]} ({total[1]} incl. VAT)")
+        self.checks.expect(
+            total == expected,
+            "the total is what the tariff says, to the cent",
+            f"{kwh} kWh = EUR {total[0]} ({total[1]} incl. VAT)",
+        )
 
     def charge_by_card(self) -> None:
         """7. A driver charges by card, authorized by the partner in real time."""
@@ -225,14 +281,25 @@ class Story:
         before = len(self.taxi.received("POST", "/authorize"))
         shown = self.stations.do(self.stations.slow.tap(1, card["uid"]))
         asked = self.taxi.received("POST", "/authorize")[before:]
-        expect(shown == "Accepted" and len(asked) == 1, "the partner is asked in real time, with the place", shown)
-        expect(asked and asked[0].json.get("location_id") == self.location["id"], "the question names the Location")
-        mine = lambda: [each for each in self.taxi.sessions.values() if each["cdr_token"]["uid"] == card["uid"]]  # noqa: E731
-        expect(self.taxi.wait_until(lambda: mine() and mine()[0]["status"] == "ACTIVE"), "its Session is ACTIVE", mine()[0]["auth_method"] if mine() else "")
-        self.taxi.wait_until(lambda: Decimal(str(mine()[0]["kwh"])) > 0, 12)
+        expect(
+            shown == "Accepted" and len(asked) == 1,
+            "the partner is asked in real time, with the place",
+            shown,
+        )
+        expect(
+            asked and asked[0].json.get("location_id") == self.location["id"],
+            "the question names the Location",
+        )
+        uid = card["uid"]
+        expect(
+            self.taxi.wait_until(lambda: self._session_of(uid).get("status") == "ACTIVE"),
+            "its Session is ACTIVE",
+            self._session_of(uid).get("auth_method"),
+        )
+        self.taxi.wait_until(lambda: Decimal(str(self._session_of(uid).get("kwh", 0))) > 0, 12)
         self.stations.do(self.stations.slow.tap(1, card["uid"]))
-        expect(self.taxi.wait_until(lambda: self._cdrs_of(mine()[0])), "the second CDR arrives")
-        self._check_bill(mine()[0])
+        expect(self.taxi.wait_until(lambda: self._cdrs_of(self._session_of(uid))), "the second CDR arrives")
+        self._check_bill(self._session_of(uid))
         self.stations.run(lambda: self.stations.slow.unplug(1))
 
     def partner_goes_down(self) -> None:
@@ -240,20 +307,34 @@ class Story:
         expect = self.checks.expect
         self.stations.run(lambda: self.stations.fast.plug(1, Vehicle(max_w=Decimal(150_000))))
         self.stations.do(self.stations.fast.tap(1, self.card["uid"]))
-        mine = lambda: [each for each in self.taxi.sessions.values() if each["cdr_token"]["uid"] == self.card["uid"]]  # noqa: E731
-        expect(self.taxi.wait_until(lambda: mine() and mine()[0]["status"] == "ACTIVE"), "a third Session runs")
+        uid = self.card["uid"]
+        expect(
+            self.taxi.wait_until(lambda: self._session_of(uid).get("status") == "ACTIVE"),
+            "a third Session runs",
+        )
         self.taxi.stop()
         time.sleep(4)
         self.stations.do(self.stations.fast.tap(1, self.card["uid"]))
         time.sleep(2)
         self.taxi.forget()
         self.taxi.start()
-        expect(self.taxi.wait_until(lambda: mine()[0]["status"] == "COMPLETED", 20), "back again, it has the present state of the Session")
-        expect(self.taxi.wait_until(lambda: self._cdrs_of(mine()[0]), 20), "and the CDR")
+        expect(
+            self.taxi.wait_until(lambda: self._session_of(uid).get("status") == "COMPLETED", 20),
+            "back again, it has the present state of the Session",
+        )
+        expect(self.taxi.wait_until(lambda: self._cdrs_of(self._session_of(uid)), 20), "and the CDR")
         time.sleep(2)
-        copies = [each for each in self.taxi.received("POST", "/cdrs") if each.json["session_id"] == mine()[0]["id"]]
-        expect(len(self._cdrs_of(mine()[0])) == 1 and len({each.body for each in copies}) == 1, "exactly one CDR", f"sent {len(copies)} times")
-        self._check_bill(mine()[0])
+        copies = [
+            each
+            for each in self.taxi.received("POST", "/cdrs")
+            if each.json["session_id"] == self._session_of(uid)["id"]
+        ]
+        expect(
+            len(self._cdrs_of(self._session_of(uid))) == 1 and len({each.body for each in copies}) == 1,
+            "exactly one CDR",
+            f"sent {len(copies)} times",
+        )
+        self._check_bill(self._session_of(uid))
         self.stations.run(lambda: self.stations.fast.unplug(1))
 
     def finance(self) -> None:
@@ -263,10 +344,15 @@ class Story:
         month = f"{datetime.now(UTC).astimezone(ZONE):%Y-%m}"
         export = self.manage.json("export_cdrs", "--month", month, "--out", str(out))
         sums = [
-            sum(Decimal(str(cdr["total_cost"][part])) for cdr in self.taxi.cdrs.values()) for part in ("excl_vat", "incl_vat")
+            sum(Decimal(str(cdr["total_cost"][part])) for cdr in self.taxi.cdrs.values())
+            for part in ("excl_vat", "incl_vat")
         ]
         totals = export["totals"]["EUR"]
         given = [Decimal(str(totals[part])) for part in ("excl_vat", "incl_vat")]
-        expect(export["rows"] == 3 and given == sums, "the CSV's total equals the CDRs that the partner holds", f"EUR {given[0]} ({given[1]} incl. VAT)")
+        expect(
+            export["rows"] == 3 and given == sums,
+            "the CSV's total equals the CDRs that the partner holds",
+            f"EUR {given[0]} ({given[1]} incl. VAT)",
+        )
         books = self.manage.json("check_books")
         expect(books["is_balanced"], "the books agree: every session is sealed, every CDR acknowledged")

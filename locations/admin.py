@@ -31,6 +31,7 @@ from roaming.operators import (
     duration,
     json_block,
     table,
+    without,
 )
 from roaming.pages import ask, row_of
 
@@ -76,7 +77,15 @@ class EvseInline(ReadOnlyInline):
     model = EVSE
     verbose_name_plural = "bays"
     show_change_link = True
-    fields = ("bay_label", "evse_id", "station_identity", "ocpp_connector", "device_status", "is_online", "is_removed")
+    fields = (
+        "bay_label",
+        "evse_id",
+        "station_identity",
+        "ocpp_connector",
+        "device_status",
+        "is_online",
+        "is_removed",
+    )
     readonly_fields = ("device_status", "is_online")
 
 
@@ -93,7 +102,12 @@ class LocationAdmin(OperatorAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Location]:
         """With what the list counts."""
-        return super().get_queryset(request).select_related("depot").prefetch_related("evses", "partner_views__party")
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("depot")
+            .prefetch_related("evses", "partner_views__party")
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A published pool stays where it is."""
@@ -121,7 +135,16 @@ class ConnectorInline(TabularInline):
     model = Connector
     extra = 0
     can_delete = False
-    fields = ("ocpi_id", "standard", "format", "power_type", "max_voltage", "max_amperage", "max_electric_power")
+    hide_title = True
+    fields = (
+        "ocpi_id",
+        "standard",
+        "format",
+        "power_type",
+        "max_voltage",
+        "max_amperage",
+        "max_electric_power",
+    )
 
 
 @admin.register(EVSE)
@@ -146,6 +169,13 @@ class EvseAdmin(OperatorAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A bay does not move: another pool or another station makes another bay (LOC-08)."""
         return (*self.STATE, "location", "station_identity", "ocpp_connector") if obj else self.STATE
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """What is out of service cannot be taken out again."""
+        row = self.get_object(request, str(object_id))
+        return without(
+            {"take_out"} if row and row.is_removed else (), super().get_actions_detail(request, object_id)
+        )
 
     @display(description="Bay")
     def bay(self, evse: EVSE) -> str:
@@ -228,7 +258,7 @@ class PartnerViewAdmin(ReadOnlyAdmin):
         if access.next_at is None:
             return "none ahead"
         zone = ZoneInfo(view.location.depot.time_zone)
-        return f"{clock(access.next_at, zone)} {access.next_word} ({zone.key})"
+        return f"{access.next_word} {clock(access.next_at, zone)} ({zone.key})"
 
     @display(description="Opening times")
     def opening(self, view: PartnerView) -> SafeString:
@@ -251,7 +281,10 @@ class PartnerViewAdmin(ReadOnlyAdmin):
         return table(
             ("What", "How"),
             [
-                ("Shown in the partner's app", "to everybody" if shown.publish else f"only to {groups or 'nobody'}"),
+                (
+                    "Shown in the partner's app",
+                    "to everybody" if shown.publish else f"only to {groups or 'nobody'}",
+                ),
                 ("Charging goes on when closed", "yes" if shown.charging_when_closed else "no"),
                 ("Directions", "; ".join(each.text for each in shown.directions) or "–"),
             ],

@@ -102,4 +102,6 @@ def _lines(evse: EVSE, guest: Guest | None, zone: ZoneInfo, now: datetime) -> It
             yield f"ends by {clock(guest.must_end_by, zone, today=now)}"
     elif evse.serving_party is not None:
         yield str(evse.serving_party)
-    yield f"{evse.station_identity} / {evse.ocpp_connector}" + (f" · {evse.ocpp_status}" if evse.ocpp_status else "")
+    yield f"{evse.station_identity} / {evse.ocpp_connector}" + (
+        f" · {evse.ocpp_status}" if evse.ocpp_status else ""
+    )

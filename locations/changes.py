@@ -9,7 +9,8 @@ from ocpi import v221
 # From so many changed EVSEs on, one PUT of the Location is less than a PATCH for each of them.
 WHOLE_LOCATION_FROM = 3
 
-_STATUS = ("status", "status_schedule")
+STATUS_MEMBERS = ("status", "status_schedule")
+"""What a PATCH of an EVSE can carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +56,4 @@ def _changed(before: v221.EVSE, after: v221.EVSE) -> tuple[str, ...]:
     )
     if rest != before or (before.status_schedule and not after.status_schedule):
         return ()
-    return tuple(name for name in _STATUS if getattr(before, name) != getattr(after, name))
+    return tuple(name for name in STATUS_MEMBERS if getattr(before, name) != getattr(after, name))

@@ -8,27 +8,47 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 
-from locations import rawsql, stored
+from locations import stored
 from locations.changes import Notice, notices
 from locations.models import Location, PartnerView
 from locations.publication import Publication
 from locations.render import LocationFacts, valid_until
 from locations.wire import location_document
 from ocpi import codec
+from roaming import rawsql
 from roaming.delivery.services import owe_state
 from roaming.models import Party
 
 _TABLE = PartnerView._meta.db_table
+COLUMNS = "v.id, v.party_id, v.publication, v.document, v.last_updated, v.next_edge_at"
+"""The columns of a View, in its order."""
+
+WHOLE = "*"
+"""Among the changed members of an obligation: more has changed than a PATCH can say."""
+
 _WRITE = f"""
 UPDATE {_TABLE} AS v SET document = n.document, last_updated = n.last_updated
 FROM unnest(%b::bigint[], %b::bytea[], %b::timestamptz[]) AS n (id, document, last_updated)
 WHERE v.id = n.id
 """
 _PUBLICATION = msgspec.msgpack.Decoder(Publication)
+
+
+class Place(NamedTuple):
+    """A Location as far as telling about it goes: its key, its id, and the key of our party that operates it."""
+
+    pk: int
+    ocpi_id: str
+    operator_id: int
+
+    @classmethod
+    def of(cls, location: Location) -> Self:
+        """The place of a row that was loaded with its depot."""
+        return cls(location.pk, location.ocpi_id, location.depot.operator_id)
 
 
 class View(NamedTuple):
@@ -66,8 +86,9 @@ def read_publication(content: bytes) -> Publication:
 
 def views_of(location_id: int) -> list[View]:
     """All stored views of a Location."""
-    columns = ", ".join(("id", *View._fields[1:]))
-    rows = rawsql.fetch(f"SELECT {columns} FROM {_TABLE} WHERE location_id = %s ORDER BY id", [location_id])
+    rows = rawsql.fetch(
+        f"SELECT {COLUMNS} FROM {_TABLE} v WHERE v.location_id = %s ORDER BY v.id", [location_id]
+    )
     return [View(*row) for row in rows]
 
 
@@ -82,7 +103,7 @@ def rerender(location: Location, facts: LocationFacts, views: Iterable[View], no
         edge = valid_until(facts, publication, now)
         if edge != view.next_edge_at:
             PartnerView.objects.filter(pk=view.pk).update(next_edge_at=edge)
-    apply(location, changes, now)
+    apply(Place.of(location), changes, now)
     return bool(changes)
 
 
@@ -97,7 +118,7 @@ def _rendered(view: View, facts: LocationFacts, publication: Publication, now: d
     return Change(view.pk, view.party_id, codec.encode(current), current.last_updated, told)
 
 
-def apply(location: Location, changes: Sequence[Change], now: datetime) -> None:
+def apply(place: Place, changes: Sequence[Change], now: datetime) -> None:
     """Write changed documents in one statement, and owe the partners what they must learn."""
     if not changes:
         return
@@ -113,20 +134,20 @@ def apply(location: Location, changes: Sequence[Change], now: datetime) -> None:
     for each in changes:
         for notice in each.notices:
             told[notice].append(each.party_id)
-    parties = Party.objects.select_related("platform").in_bulk({each.party_id for each in changes})
     for notice, party_ids in told.items():
-        owe(location, [parties[key] for key in party_ids], notice, now)
+        owe(place, party_ids, notice, now)
 
 
-def owe(location: Location, parties: Sequence[Party], notice: Notice, now: datetime) -> None:
+def owe(place: Place, party_ids: Iterable[int], notice: Notice, now: datetime) -> None:
     """Owe these partners the current state of the Location or of one of its EVSEs."""
     is_location = notice.evse_uid is None
     owe_state(
-        own_party=location.depot.operator,
-        parties=parties,
+        # Only the keys are looked at: what else there is to know of a party is a join away.
+        own_party=Party(pk=place.operator_id),
+        parties=[Party(pk=key) for key in party_ids],
         kind="location" if is_location else "evse",
-        object_key=location.ocpi_id if is_location else f"{location.ocpi_id}/{notice.evse_uid}",
-        changed_fields=notice.changed,
+        object_key=place.ocpi_id if is_location else f"{place.ocpi_id}/{notice.evse_uid}",
+        changed_fields=notice.changed or (WHOLE,),
         whole=not notice.changed,
         now=now,
     )

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from locations.models import Location, PartnerView
-from locations.rawsql import fetch
 from locations.services import refresh_due_views
 from ocpi.http import Page
 from ocpi.paging import PageQuery
 from roaming.models import Party
+from roaming.rawsql import fetch
 
 _VIEWS = PartnerView._meta.db_table
 _LOCATIONS = Location._meta.db_table
@@ -51,7 +51,8 @@ def _document(party: Party, own_party: Party, location_id: str) -> tuple[Any, ..
 
 
 def _conditions(party: Party, own_party: Party, query: PageQuery) -> tuple[str, list[Any]]:
-    where, params = [_MINE], [party.pk, own_party.pk]
+    where = [_MINE]
+    params: list[Any] = [party.pk, own_party.pk]
     if query.date_from is not None:
         where.append("last_updated >= %s")
         params.append(query.date_from)

@@ -14,7 +14,12 @@ from ocpi import v221
 from roaming.operators import clock
 
 _DAYS = ("", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MASKS = {"OPEN": ("open", "green"), "LAST_START_PASSED": ("last start has passed", "amber"), "CLOSED": ("closed", "grey")}
+_EVENTS = {"OPEN": "opens", "LAST_START_PASSED": "last start", "CLOSED": "closes"}
+_MASKS = {
+    "OPEN": ("open", "green"),
+    "LAST_START_PASSED": ("last start has passed", "amber"),
+    "CLOSED": ("closed", "grey"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +47,7 @@ def access_of(publication: Publication, now: datetime) -> Access:
         tone=tone,
         is_open=phase.mask == "OPEN",
         next_at=upcoming,
-        next_word=_MASKS[phase_at(publication, upcoming).mask][0] if upcoming else "",
+        next_word=_EVENTS[phase_at(publication, upcoming).mask] if upcoming else "",
     )
 
 
@@ -71,7 +76,9 @@ def hours(location: v221.Location, zone: ZoneInfo) -> Iterator[tuple[str, str]]:
     if times.twentyfourseven:
         yield "Every day", "around the clock"
     for day in range(1, 8):
-        spans = [f"{each.period_begin}–{each.period_end}" for each in times.regular_hours if each.weekday == day]
+        spans = [
+            f"{each.period_begin}–{each.period_end}" for each in times.regular_hours if each.weekday == day
+        ]
         if spans:
             yield _DAYS[day], ", ".join(sorted(spans))
     for word, periods in (("also open", times.exceptional_openings), ("closed", times.exceptional_closings)):

@@ -4,17 +4,20 @@ Every verb locks the row of the Location first, so that all that writes one Loca
 other; a partner's bytes, their stamp and the obligation to tell the partner change in one transaction.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from locations import stored
 from locations.changes import Notice, notices
-from locations.models import EVSE, Location, PartnerView
+from locations.models import EVSE, Depot, Location, PartnerView
 from locations.publication import Publication
 from locations.publishing import (
+    COLUMNS,
     Change,
+    Place,
     View,
     apply,
     owe,
@@ -23,10 +26,31 @@ from locations.publishing import (
     views_of,
     write_publication,
 )
-from locations.render import next_stamp, shown_status, valid_until
+from locations.render import BayState, next_stamp, shown_status, valid_until
 from locations.wire import bay_state, location_document, location_facts
 from ocpi import codec, v221
+from roaming import rawsql
 from roaming.models import Party
+
+_EVSES = EVSE._meta.db_table
+# Only key and id are read: the lock also waits for whoever is changing the Location's views.
+_LOCK = f"""
+SELECT l.id, l.ocpi_id, d.operator_id FROM {Location._meta.db_table} l JOIN {Depot._meta.db_table} d ON d.id = l.depot_id
+WHERE l.id = (SELECT location_id FROM {_EVSES}
+              WHERE station_identity = %s AND ocpp_connector = %s AND NOT is_removed)
+FOR NO KEY UPDATE OF l
+"""
+# One statement after the lock: it sees what the one before us has committed.
+_REPORT = f"""
+WITH bay AS (
+    UPDATE {_EVSES} SET device_status = %s, ocpp_status = %s, device_status_at = %s
+    WHERE station_identity = %s AND ocpp_connector = %s AND NOT is_removed
+      AND (device_status_at IS NULL OR device_status_at <= %s)
+    RETURNING uid, is_removed, is_online, offline_since, serving_party_id
+)
+SELECT bay.*, {COLUMNS} FROM bay LEFT JOIN {PartnerView._meta.db_table} v ON v.location_id = %s ORDER BY v.id
+"""
+_BAY_COLUMNS = 5
 
 
 def report_status(
@@ -43,19 +67,27 @@ def report_status(
     `at` is the station's time, taken as now when it lies ahead: a station with a fast clock must not outrun its own
     later reports. Every partner's view follows in the same transaction.
     """
-    mine = Q(station_identity=station_identity, ocpp_connector=ocpp_connector, is_removed=False)
+    bay = [station_identity, ocpp_connector]
     at = min(at, now)
     with transaction.atomic():
-        location = _locked(Location.objects.filter(pk__in=EVSE.objects.filter(mine).values("location_id")))
-        if location is None:
+        locked = rawsql.fetch(_LOCK, bay)
+        if not locked:
             return False
-        is_news = Q(device_status_at__isnull=True) | Q(device_status_at__lte=at)
-        updated = EVSE.objects.filter(mine, is_news, location=location).update(
-            device_status=status.value, ocpp_status=ocpp_status, device_status_at=at
+        place = Place(*locked[0])
+        rows = rawsql.fetch(_REPORT, [status.value, ocpp_status, at, *bay, at, place.pk])
+        if not rows:
+            return False
+        uid, is_removed, is_online, offline_since, serving_party = rows[0][:_BAY_COLUMNS]
+        state = BayState(
+            device_status=status,
+            is_removed=is_removed,
+            is_online=is_online,
+            offline_since=offline_since,
+            serving_party=serving_party,
         )
-        if not updated:
-            return False
-        _evse_changed(location, EVSE.objects.get(mine, location=location), now)
+        # A bay that nobody is shown comes as one row without a view.
+        views = [View(*row[_BAY_COLUMNS:]) for row in rows if row[_BAY_COLUMNS] is not None]
+        _status_changed(place, uid, state, views, now)
     return True
 
 
@@ -72,19 +104,16 @@ def set_online(*, station_identity: str, is_online: bool, now: datetime) -> None
 def set_serving(*, evse: EVSE, party: Party | None, now: datetime) -> None:
     """Note whose session is live at a bay: that partner sees CHARGING whatever the hour (None: nobody's)."""
     with transaction.atomic():
-        location = _locked(Location.objects.filter(pk=evse.location_id))
-        if location is None:
-            raise ValueError(f"EVSE {evse.uid} has no Location")
+        location = _locked(evse.location_id)
         EVSE.objects.filter(pk=evse.pk).update(serving_party=party)
-        _evse_changed(location, EVSE.objects.get(pk=evse.pk), now)
+        state = bay_state(EVSE.objects.get(pk=evse.pk))
+        _status_changed(Place.of(location), evse.uid, state, views_of(location.pk), now)
 
 
 def remove_evse(*, evse: EVSE, now: datetime) -> None:
     """Take a bay out of service for good: partners see it as REMOVED for ever (LOC-06, LOC-07)."""
     with transaction.atomic():
-        location = _locked(Location.objects.filter(pk=evse.location_id))
-        if location is None:
-            raise ValueError(f"EVSE {evse.uid} has no Location")
+        location = _locked(evse.location_id)
         EVSE.objects.filter(pk=evse.pk).update(is_removed=True, serving_party=None)
         rerender(location, location_facts(location), views_of(location.pk), now)
 
@@ -96,7 +125,7 @@ def publish_view(*, party: Party, location: Location, publication: Publication |
     stamp, and nothing is owed.
     """
     with transaction.atomic():
-        location = _require_locked(location)
+        location = _locked(location.pk)
         known = PartnerView.objects.filter(party=party, location=location).first()
         if publication is None:
             if known is not None:
@@ -118,14 +147,14 @@ def publish_view(*, party: Party, location: Location, publication: Publication |
         view.last_updated = current.last_updated
         view.save()
         for notice in notices(previous, current):
-            owe(location, [party], notice, now)
+            owe(Place.of(location), [party.pk], notice, now)
         return True
 
 
 def rerender_location(*, location: Location, now: datetime) -> bool:
     """Bring all views of a Location to the present, e.g. after its bays were edited; True when any changed."""
     with transaction.atomic():
-        locked = _require_locked(location)
+        locked = _locked(location.pk)
         return rerender(locked, location_facts(locked), views_of(locked.pk), now)
 
 
@@ -142,40 +171,36 @@ def refresh_all_due_views(*, now: datetime) -> int:
     return _refresh(PartnerView.objects.filter(next_edge_at__lte=now), now)
 
 
-def _locked(locations: QuerySet[Location]) -> Location | None:
-    return locations.select_for_update(of=("self",)).select_related("depot__operator").first()
+def _locked(location_id: int) -> Location:
+    return _all_locked(Location.objects.filter(pk=location_id))[0]
 
 
 def _all_locked(locations: QuerySet[Location]) -> list[Location]:
-    rows = locations.select_for_update(of=("self",)).select_related("depot__operator")
+    rows = locations.select_for_update(of=("self",), no_key=True).select_related("depot__operator")
     return list(rows.order_by("pk"))
 
 
-def _require_locked(location: Location) -> Location:
-    return _all_locked(Location.objects.filter(pk=location.pk))[0]
-
-
-def _evse_changed(location: Location, evse: EVSE, now: datetime) -> None:
-    """Bring the status of one bay into all views; bytes of other bays are not touched.
+def _status_changed(place: Place, uid: str, state: BayState, views: Iterable[View], now: datetime) -> None:
+    """Bring the status of one bay into all views; the bytes of other bays are not touched.
 
     Views that an edge has passed meanwhile are rendered as a whole.
     """
-    state = bay_state(evse)
     changes: list[Change] = []
     overdue: list[View] = []
-    for view in views_of(location.pk):
+    told = (Notice(uid, ("status",)),)
+    for view in views:
         if view.next_edge_at is not None and view.next_edge_at <= now:
             overdue.append(view)
             continue
         publication = read_publication(view.publication)
         status = shown_status(state, publication, viewer=view.party_id, at=now)
         stamp = next_stamp(view.last_updated, now)
-        document = stored.with_status(view.document, evse.uid, status, stamp)
+        document = stored.with_status(view.document, uid, status, stamp)
         if document is not None:
-            told = (Notice(evse.uid, ("status",)),)
             changes.append(Change(view.pk, view.party_id, document, stamp, told))
-    apply(location, changes, now)
+    apply(place, changes, now)
     if overdue:
+        location = Location.objects.select_related("depot__operator").get(pk=place.pk)
         rerender(location, location_facts(location), overdue, now)
 
 

@@ -69,7 +69,9 @@ def with_status(document: bytes, evse_uid: str, status: v221.Status, stamp: date
         return None
     own_stamp_at = document.rindex(_STAMP) + len(_STAMP)
     next_at = document.find(b'{"uid":"', status_end)
-    stamp_at = document.rindex(_STAMP, 0, next_at if next_at >= 0 else own_stamp_at - len(_STAMP)) + len(_STAMP)
+    stamp_at = document.rindex(_STAMP, 0, next_at if next_at >= 0 else own_stamp_at - len(_STAMP)) + len(
+        _STAMP
+    )
     text = write_datetime(stamp).encode("ascii")
     return b"".join(
         (

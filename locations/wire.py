@@ -25,7 +25,9 @@ def location_facts(location: Location) -> LocationFacts:
     """What there is to show of a Location, in two queries (three with its depot)."""
     depot = location.depot
     evses = EVSE.objects.filter(location=location).prefetch_related("connectors").order_by("id")
-    directions = (v221.DisplayText(language=LANGUAGE, text=location.directions),) if location.directions else ()
+    directions = (
+        (v221.DisplayText(language=LANGUAGE, text=location.directions),) if location.directions else ()
+    )
     return LocationFacts(
         location=v221.Location(
             country_code=depot.operator.country_code,

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _MESSAGE_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
 _MESSAGE_ID_HEADERS = ("X-Request-ID", "X-Correlation-ID")
+_MAX_KEPT_CHARS = 36
 _FIXED_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -42,15 +43,21 @@ class OcpiMiddleware:
         # Both forms are one resource, and nobody is redirected (HTP-07).
         request.path_info = path.removesuffix("/")
         ids = {name: _message_id(request.headers.get(name)) for name in _MESSAGE_ID_HEADERS}
-        # An asynchronous result repeats the correlation id of its command (MID-07).
-        request.META["ocpi.correlation_id"] = ids["X-Correlation-ID"]
+        # An asynchronous result repeats the correlation id of its command (MID-07); what is longer than the
+        # UUID that it should be is echoed, but not kept.
+        correlation_id = ids["X-Correlation-ID"]
+        request.META["ocpi.correlation_id"] = (
+            correlation_id if len(correlation_id) <= _MAX_KEPT_CHARS else str(uuid.uuid4())
+        )
         response = _dispatched(request)
         for name, value in ids.items():
             response[name] = value
         for name, value in _FIXED_HEADERS.items():
             response[name] = value
-        if request.method == "HEAD" and isinstance(response, HttpResponse):
-            response.content = b""
+        if isinstance(response, HttpResponse):
+            response["Content-Length"] = str(len(response.content))
+            if request.method == "HEAD":
+                response.content = b""
         return response
 
 

@@ -28,10 +28,7 @@ def interface_routes() -> list[URLPattern | URLResolver]:
     """Return the routes of every interface that this installation serves, relative to ``/ocpi/``."""
     mounts: list[URLPattern | URLResolver] = []
     for key, location in settings.OCPI_INTERFACES.items():
-        try:
-            routes: Sequence[URLPattern] = import_string(location)
-        except ImportError:
-            continue
+        routes: Sequence[URLPattern] = import_string(location)
         mounts += mounted(V221_INTERFACES[key].path.removeprefix(f"{ROOT}/"), routes)
     return mounts
 

@@ -21,7 +21,7 @@ from roaming.handshake import (
     unregister,
 )
 from roaming.models import CredentialsToken, Endpoint, Party, Platform
-from roaming.operators import OperatorAdmin, ReadOnlyAdmin, ReadOnlyInline, badge, duration
+from roaming.operators import OperatorAdmin, ReadOnlyAdmin, ReadOnlyInline, badge, duration, without
 from roaming.pages import PageForm, ask, row_of
 
 __all__ = ["DeliveryAdmin", "LaneAdmin", "PartyAdmin", "PlatformAdmin"]
@@ -31,6 +31,13 @@ STATUS_COLOURS = {
     Platform.Status.CONNECTED: "green",
     Platform.Status.SUSPENDED: "red",
     Platform.Status.UNREGISTERED: "grey",
+}
+# What cannot be done in each state of the connection.
+WRONG_VERBS = {
+    Platform.Status.INVITED: {"rotate", "suspend", "resume"},
+    Platform.Status.CONNECTED: {"resume"},
+    Platform.Status.SUSPENDED: {"suspend"},
+    Platform.Status.UNREGISTERED: {"rotate", "suspend", "resume", "end"},
 }
 # Partners rotate their tokens about monthly; later than this we remind (credentials, 3.3).
 OLD_TOKEN = timedelta(days=31)
@@ -88,7 +95,13 @@ class PlatformAdmin(OperatorAdmin):
         (
             "What is special about this partner",
             {
-                "fields": ("accept_raw_token", "requests_per_second", "max_requests_per_second", "cdr_mode", "on_ambiguous"),
+                "fields": (
+                    "accept_raw_token",
+                    "requests_per_second",
+                    "max_requests_per_second",
+                    "cdr_mode",
+                    "on_ambiguous",
+                ),
                 "description": "Settings for partners that differ from the specification or from others.",
             },
         ),
@@ -99,9 +112,26 @@ class PlatformAdmin(OperatorAdmin):
         """With what the list shows of each platform."""
         return super().get_queryset(request).prefetch_related("parties", "lanes", "inbound_tokens")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest) -> bool:
         """A platform begins with an invitation."""
         return False
+
+    def has_invite_permission(self, request: HttpRequest) -> bool:
+        """Who may bring in a partner."""
+        return bool(request.user.has_perm("roaming.add_platform"))
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Lists of a few words need no large box."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name in ("approved_hosts", "allowed_roles"):
+            field.widget.attrs["rows"] = 2
+        return field
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Only what can be done with the connection as it stands."""
+        row = self.get_object(request, str(object_id))
+        wrong = WRONG_VERBS.get(row.status, frozenset()) if row else frozenset()
+        return without(wrong, super().get_actions_detail(request, object_id))
 
     @display(description="Handshake", ordering="status")
     def state(self, platform: Platform) -> SafeString:
@@ -129,18 +159,20 @@ class PlatformAdmin(OperatorAdmin):
     @display(description="Token")
     def token_age(self, platform: Platform) -> SafeString | str:
         """How old the token is that it presents."""
-        alive = [token for token in platform.inbound_tokens.all() if token.kind == "C" and token.revoked_at is None]
+        alive = [
+            token for token in platform.inbound_tokens.all() if token.kind == "C" and token.revoked_at is None
+        ]
         if not alive:
             return "–"
         age = timezone.now() - max(token.created_at for token in alive)
         return badge(f"{duration(age)}: rotate", "amber") if age > OLD_TOKEN else duration(age)
 
-    @action(description="Invite a partner", permissions=["add"], icon="person_add")
+    @action(description="Invite a partner", permissions=["invite"], icon="person_add")
     def invite(self, request: HttpRequest) -> HttpResponse:
         """Make a token A and show it once."""
         return invitations.invite_page(self, request)
 
-    @action(description="Connect to a partner", permissions=["add"], icon="cable")
+    @action(description="Connect to a partner", permissions=["invite"], icon="cable")
     def register(self, request: HttpRequest) -> HttpResponse:
         """Begin the handshake with a partner that gave us a token A."""
         form = invitations.RegisterForm(request.POST if request.method == "POST" else None, request=request)
@@ -242,5 +274,3 @@ class PartyAdmin(ReadOnlyAdmin):
     def whose(self, party: Party) -> str:
         """The partner's platform, or ours."""
         return str(party.platform) if party.platform else f"ours ({own.versions_url()})"
-
-

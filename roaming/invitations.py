@@ -15,7 +15,10 @@ from roaming.models import Platform
 from roaming.pages import PageForm, change_url, page
 
 _ROLE = re.compile(r"([A-Za-z]{2,5})[\s,]+([!-~]{2})[\s,-]+([!-~]{3})")
-_HOSTS_HELP = "One host name per line. Its URLs (versions, endpoints, response_url) must lie on these. Empty: the host of its first URL."
+_HOSTS_HELP = (
+    "One host name per line. Its URLs (versions, endpoints, response_url) must lie on these. "
+    "Empty: the host of its first URL."
+)
 
 
 def _hosts(text: str) -> list[str]:
@@ -31,7 +34,10 @@ class InviteForm(PageForm):
         help_text="One per line: role, country code, party id. The partner can claim no others.",
     )
     hosts = forms.CharField(
-        required=False, label="Approved hosts", widget=forms.Textarea(attrs={"rows": 2}), help_text=_HOSTS_HELP
+        required=False,
+        label="Approved hosts",
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_HOSTS_HELP,
     )
 
     def clean_roles(self) -> list[tuple[str, str, str]]:
@@ -42,7 +48,9 @@ class InviteForm(PageForm):
                 continue
             match = _ROLE.fullmatch(line.strip())
             if match is None:
-                raise forms.ValidationError(f"'{line.strip()}' is not role, country code and party id, as in EMSP NL EMS.")
+                raise forms.ValidationError(
+                    f"'{line.strip()}' is not role, country code and party id, as in EMSP NL EMS."
+                )
             roles.append((match[1].upper(), match[2].upper(), match[3].upper()))
         return roles
 
@@ -56,7 +64,10 @@ class RegisterForm(PageForm):
         label="Token A", max_length=64, widget=forms.PasswordInput(attrs={"autocomplete": "off"})
     )
     hosts = forms.CharField(
-        required=False, label="Approved hosts", widget=forms.Textarea(attrs={"rows": 2}), help_text=_HOSTS_HELP
+        required=False,
+        label="Approved hosts",
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_HOSTS_HELP,
     )
 
     def arguments(self) -> dict[str, Any]:
@@ -77,18 +88,19 @@ def invite_page(admin: ModelAdmin, request: HttpRequest) -> HttpResponse:
         data = form.cleaned_data
         try:
             invitation = invite_platform(
-                name=data["name"], roles=data["roles"], approved_hosts=_hosts(data["hosts"]), now=timezone.now()
+                name=data["name"],
+                roles=data["roles"],
+                approved_hosts=_hosts(data["hosts"]),
+                now=timezone.now(),
             )
         except ValueError as refusal:
             form.add_error(None, str(refusal))
         else:
             admin.log_addition(request, invitation.platform, "Invited; token A was shown once.")
-            answer = page(
+            return page(
                 admin, request, "operators/invitation.html",
                 title=f"{invitation.platform} is invited", invitation=invitation, back=change_url(invitation.platform),
             )  # fmt: skip
-            answer.headers["Cache-Control"] = "no-store"
-            return answer
     return form_page(
         admin, request, form, title="Invite a partner", submit="Make token A",
         lines=["The partner gets a token A from you and begins the handshake with it. A partner of this name that is not "

@@ -1,6 +1,6 @@
 """What the operator's face has in common: rows that can only be looked at, and verbs that report in words."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,16 +31,16 @@ class OperatorAdmin(ModelAdmin):
     compressed_fields = True
     warn_unsaved_form = True
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Nothing is deleted by hand; a model that allows it says so."""
         return False
 
-    def has_act_permission(self, request: HttpRequest, object_id: object = None) -> bool:  # noqa: ARG002
+    def has_act_permission(self, request: HttpRequest, object_id: object = None) -> bool:
         """Who may use the verbs of this page: those who may change the model, even where no form is offered."""
         meta = self.opts
         return bool(request.user.has_perm(f"{meta.app_label}.change_{meta.model_name}"))
 
-    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:  # noqa: FBT001
         """Write what the form changed and nothing else: the product writes other fields of the same row."""
         if not change:
             super().save_model(request, obj, form, change)
@@ -51,11 +51,11 @@ class OperatorAdmin(ModelAdmin):
 class ReadOnlyAdmin(OperatorAdmin):
     """Rows that only the product writes: state is looked at here, never edited."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest) -> bool:
         """Never by hand."""
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Never by hand."""
         return False
 
@@ -66,12 +66,13 @@ class ReadOnlyInline(TabularInline):
     extra = 0
     can_delete = False
     show_change_link = False
+    hide_title = True
 
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Never by hand."""
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Never by hand."""
         return False
 
@@ -93,6 +94,11 @@ def run_each(
         admin.message_user(request, done, messages.SUCCESS)
 
 
+def without(names: Container[str], actions: Iterable[Any]) -> list[Any]:
+    """Leave out verbs of a page that make no sense for the row as it is; the services would refuse them."""
+    return [each for each in actions if each.method.original_function_name not in names]
+
+
 def badge(text: str, colour: str) -> SafeString:
     """A coloured word for lists; colour is green, blue, amber, red or grey."""
     return format_html('<span class="yg-badge yg-{}">{}</span>', colour, text)
@@ -105,9 +111,9 @@ def json_block(value: str) -> SafeString:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> SafeString:
     """A plain table for read-only fields; every cell is escaped unless it is safe already."""
-    lines = [
-        (format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows
-    ] or [(format_html('<td colspan="{}" class="yg-quiet">none</td>', len(headings)),)]
+    lines = [(format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows] or [
+        (format_html('<td colspan="{}" class="yg-quiet">none</td>', len(headings)),)
+    ]
     return format_html(
         '<div class="yg-scroll"><table class="yg-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>',
         format_html_join("", "<th>{}</th>", ((heading,) for heading in headings)),

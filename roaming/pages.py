@@ -151,7 +151,14 @@ def ask(
 
 
 def ask_about_selected(
-    admin: ModelAdmin, request: HttpRequest, rows: QuerySet[Any], *, action: str, title: str, text: str, submit: str
+    admin: ModelAdmin,
+    request: HttpRequest,
+    rows: QuerySet[Any],
+    *,
+    action: str,
+    title: str,
+    text: str,
+    submit: str,
 ) -> TemplateResponse | None:
     """Ask before a harmful action of a list; None once the person has agreed."""
     if request.POST.get("is_confirmed") == "yes":

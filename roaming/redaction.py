@@ -8,6 +8,8 @@ from roaming.operators import masked
 # Members that hold a token, and the object that is a token itself.
 _HOLDERS = frozenset({"token", "cdr_token"})
 _SECRET = frozenset({"uid", "visual_number"})
+# OCPP's names for the same thing, wherever they stand.
+_ID_TAGS = frozenset({"idTag", "parentIdTag", "idToken"})
 
 
 def readable(body: bytes) -> str:
@@ -23,7 +25,8 @@ def readable(body: bytes) -> str:
 def _masked(value: Any, *, is_token: bool = False) -> Any:
     if isinstance(value, dict):
         return {
-            name: masked(each) if is_token and name in _SECRET and isinstance(each, str)
+            name: masked(each)
+            if isinstance(each, str) and (name in _ID_TAGS or (is_token and name in _SECRET))
             else _masked(each, is_token=name in _HOLDERS)
             for name, each in value.items()
         }  # fmt: skip

@@ -83,7 +83,9 @@ def rotate_credentials(*, platform: Platform, now: datetime) -> None:
         theirs = _exchanged("PUT", peer, token_b)
         with transaction.atomic():
             locked = lock(platform)
-            if locked.status != Status.CONNECTED or bytes(locked.outbound_token or b"") != before:
+            # A partner that was suspended meanwhile has its new token already, and needs ours.
+            is_same = bytes(locked.outbound_token or b"") == before and _is_announced(row)
+            if locked.status not in (Status.CONNECTED, Status.SUSPENDED) or not is_same:
                 raise HandshakeError("the connection was changed by another call at the same time")
             _take_over(locked, theirs)
             locked.announced = own.announcement()
@@ -183,7 +185,8 @@ def _prepared(name: str) -> Iterator[Platform]:
     try:
         yield platform
     except BaseException:
-        platform.delete()
+        # With a token it is no longer ours alone: somebody has invited it meanwhile.
+        Platform.objects.filter(pk=platform.pk, inbound_tokens=None).delete()
         raise
 
 
@@ -228,8 +231,8 @@ def _connect(
     require_own_host(theirs.url, peer.access.approved_hosts)
     with transaction.atomic():
         locked = lock(platform)
-        if locked.status in (Status.CONNECTED, Status.SUSPENDED):
-            raise HandshakeError(f"platform '{platform}' was connected by another call at the same time")
+        if locked.status in (Status.CONNECTED, Status.SUSPENDED) or not _is_announced(row):
+            raise HandshakeError(f"platform '{platform}' was changed by another call at the same time")
         claimed = role_ids(theirs)
         if taken := collisions(claimed, locked):
             raise HandshakeError("; ".join(taken))
@@ -255,6 +258,11 @@ def _take_over(platform: Platform, theirs: v221.Credentials) -> None:
         return
     platform.versions_url = theirs.url
     replace_parties(platform, theirs)
+
+
+def _is_announced(row: CredentialsToken) -> bool:
+    """Tell whether the announced token is still alive: an invitation or an end at the same time kills it."""
+    return CredentialsToken.objects.filter(pk=row.pk, revoked_at=None).exists()
 
 
 def _promote(row: CredentialsToken, platform: Platform, now: datetime) -> None:

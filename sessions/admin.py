@@ -1,6 +1,6 @@
 """The face of sessions for operators and finance: what was charged, minute by minute, and why it was allowed."""
 
-from typing import ClassVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.contrib import admin
@@ -54,6 +54,22 @@ class SessionAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
         """Without the long documents that no list shows."""
         return super().get_queryset(request).defer("tariffs", "cdr_location", "charging_preferences")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The receipt of the start is linked only for those who may read it; finance sees its reference."""
+        shown = super().get_fieldsets(request, obj)
+        if request.user.has_perm("access.view_decision"):
+            return shown
+        return [
+            (
+                name,
+                {
+                    **each,
+                    "fields": ["decision_ref" if field == "decision" else field for field in each["fields"]],
+                },
+            )
+            for name, each in shown
+        ]
 
     @display(description="Started", ordering="started_at")
     def started(self, session: Session) -> str:
@@ -140,7 +156,9 @@ class SessionAdmin(ReadOnlyAdmin):
         if not session.decision_ref:
             return "–"
         page = reverse("admin:access_decision_changelist")
-        return format_html('<a class="yg-link" href="{}?ref={}">{}</a>', page, session.decision_ref, session.decision_ref)
+        return format_html(
+            '<a class="yg-link" href="{}?ref={}">{}</a>', page, session.decision_ref, session.decision_ref
+        )
 
     @display(description="Billing")
     def billing(self, session: Session) -> SafeString | str:
@@ -164,5 +182,8 @@ def _curve(session: Session) -> tuple[Reading, ...]:
     if session.meter_start_wh is None:
         return ()
     start = Reading(session.started_at, session.meter_start_wh)
-    stop = Reading(session.ended_at or session.meter_last_at or session.started_at, session.meter_last_wh or session.meter_start_wh)
+    stop = Reading(
+        session.ended_at or session.meter_last_at or session.started_at,
+        session.meter_last_wh or session.meter_start_wh,
+    )
     return periods.curve(start=start, stop=stop, readings=readings_of(session))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from django.utils.html import format_html, format_html_join
@@ -18,7 +19,7 @@ _MAX_POINTS = 600
 def meter_chart(readings: Sequence[Reading], zone: ZoneInfo) -> SafeString:
     """Draw register readings, sorted by their instants; times on the depot's clock."""
     if len(readings) < 2 or readings[-1].at <= readings[0].at:
-        return format_html('<p class="yg-quiet">Too few readings for a picture.</p>')
+        return format_html('<p class="yg-quiet">{}</p>', "Too few readings for a picture.")
     shown = _thinned(readings)
     return format_html(
         '<svg class="yg-chart" viewBox="0 0 {} {}" role="img" aria-label="Energy and power over the session">'
@@ -62,7 +63,7 @@ def _most_wh(readings: Sequence[Reading]) -> int:
 
 
 def _most_w(readings: Sequence[Reading]) -> float:
-    return max(1.0, *(power_w(before, after) for before, after in zip(readings, readings[1:])))
+    return max(1.0, *(power_w(before, after) for before, after in pairwise(readings)))
 
 
 def _point(reading: Reading, readings: Sequence[Reading]) -> str:
@@ -77,7 +78,7 @@ def _line(readings: Sequence[Reading]) -> str:
 def _area(readings: Sequence[Reading]) -> str:
     most, floor = _most_w(readings), f"{_y(0):.1f}"
     steps = [f"{_x(readings[0].at, readings):.1f},{floor}"]
-    for before, after in zip(readings, readings[1:]):
+    for before, after in pairwise(readings):
         height = f"{_y(power_w(before, after) / most):.1f}"
         steps += [f"{_x(before.at, readings):.1f},{height}", f"{_x(after.at, readings):.1f},{height}"]
     return " ".join([*steps, f"{_x(readings[-1].at, readings):.1f},{floor}"])
@@ -85,7 +86,7 @@ def _area(readings: Sequence[Reading]) -> str:
 
 def _dots(readings: Sequence[Reading]) -> SafeString:
     if len(readings) > 60:
-        return format_html("")
+        return SafeString("")
     dots = (_point(each, readings).split(",") for each in readings)
     return format_html_join("", '<circle cx="{}" cy="{}" r="2.5" fill="#2563eb"/>', dots)
 

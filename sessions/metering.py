@@ -109,6 +109,15 @@ def _mean_w(before: Reading, after: Reading) -> int:
     return (after.energy_wh - before.energy_wh) * 3_600_000 // max(1, (after.at - before.at) // _MILLISECOND)
 
 
+def note_anomaly(*, session: Session, code: str, text: str) -> None:
+    """Remember something that the station said and that cannot be: the session's CDR goes to review. Each once;
+    nothing of it is told to partners."""
+    with transaction.atomic():
+        row = locked(session)
+        remember(row, [(code, text)])
+        row.save(update_fields=["anomalies"])
+
+
 def suspend_ev(*, session: Session, at: datetime, now: datetime) -> Session:
     """Note that the vehicle asks for no more power: from ``at`` on it parks (CDR-17).
 

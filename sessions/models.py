@@ -102,7 +102,7 @@ class Session(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["party", "created_at", "id"], name="session_page"),
             models.Index(fields=["party", "last_updated"], name="session_delta"),
-            models.Index(fields=["evse", "started_at"], name="session_on_evse"),
+            models.Index(fields=["evse", "ended_at"], name="session_on_evse"),
         ]
 
     def __str__(self) -> str:

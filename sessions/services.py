@@ -15,7 +15,7 @@ from locations.models import EVSE, Location
 from ocpi import codec, v221
 from roaming.models import Party
 from sessions import periods
-from sessions.metering import ReadingReport, add_readings, resume_ev, suspend_ev
+from sessions.metering import ReadingReport, add_readings, note_anomaly, resume_ev, suspend_ev
 from sessions.models import Session
 from sessions.periods import Reading
 from sessions.stored import UNSTAMPED, locked, publish, readings_of, refresh, remember, whole_ms
@@ -31,6 +31,7 @@ __all__ = [
     "advance",
     "complete_session",
     "invalidate_session",
+    "note_anomaly",
     "open_session",
     "readings_of",
     "resume_ev",
@@ -214,7 +215,7 @@ def complete_session(
         row.end_reason = end_reason[:40]
         if row.suspended_ev_from is not None and row.suspended_ev_from >= row.ended_at:
             row.suspended_ev_from = None
-        refresh(row, now)
+        refresh(row, now, readings=readings)
         publish(row, [], now, is_whole=True)
         return row
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Max
-from roaming.delivery.services import owe_state
+from django.db import connection
 
 from ocpi import codec, v221
+from roaming.delivery.services import owe_state
 from sessions import feed, periods
 from sessions.models import MeterReading, Session
 from sessions.periods import Reading
@@ -17,6 +17,9 @@ from sessions.periods import Reading
 UNSTAMPED = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MAX_ANOMALIES = 20
+_NEWEST_STAMP = (
+    f"SELECT max(last_updated) FROM {Session._meta.db_table} WHERE party_id = %s AND own_party_id = %s"
+)
 
 
 def readings_of(session: Session) -> list[Reading]:
@@ -28,8 +31,8 @@ def readings_of(session: Session) -> list[Reading]:
 def locked(session: Session) -> Session:
     """The row as it is now, locked until the end of the transaction, with both parties."""
     return (
-        Session.objects.select_for_update(of=("self",))
-        .select_related("own_party", "party__platform")
+        Session.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("own_party", "party")
         .get(pk=session.pk)
     )
 
@@ -39,14 +42,19 @@ def start_of(row: Session) -> Reading:
     return Reading(row.started_at, row.meter_start_wh or 0)
 
 
-def refresh(row: Session, now: datetime) -> list[str]:
-    """Bring energy, periods and cost up to the newest reading; returns the members that changed."""
+def refresh(row: Session, now: datetime, *, readings: Sequence[Reading] | None = None) -> list[str]:
+    """Bring energy, periods and cost up to the newest reading; returns the members that changed.
+
+    ``readings`` are all of the session, when the caller has read them already.
+    """
     stop_at = row.ended_at or row.meter_last_at or row.started_at
     stop = Reading(stop_at, row.meter_last_wh or row.meter_start_wh or 0)
     progress = periods.progress(
         tariffs=codec.decode_bytes(list[v221.Tariff], bytes(row.tariffs)),
         time_zone=row.time_zone,
-        readings=periods.curve(start=start_of(row), stop=stop, readings=readings_of(row)),
+        readings=periods.curve(
+            start=start_of(row), stop=stop, readings=readings_of(row) if readings is None else readings
+        ),
         suspended_ev_from=row.suspended_ev_from,
     )
     cost = progress.total_cost
@@ -79,13 +87,19 @@ def publish(row: Session, changed: Sequence[str], now: datetime, *, is_whole: bo
         now=now,
     )
     feed.lock(feed=feed.Feed.SESSIONS, own_party_id=row.own_party_id, party_id=row.party_id)
-    theirs = Session.objects.filter(party_id=row.party_id, own_party_id=row.own_party_id)
-    stamp = feed.later_than(theirs.aggregate(newest=Max("last_updated"))["newest"], now=now)
+    stamp = feed.later_than(_newest_stamp(row), now=now)
     if row.last_updated == UNSTAMPED:
         # Lists are in the order of creation: the first stamp is unique and rises in commit order (PAG-09).
         row.created_at = stamp
     row.last_updated = stamp
     row.save()
+
+
+def _newest_stamp(row: Session) -> datetime | None:
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST_STAMP, [row.party_id, row.own_party_id])
+        newest: datetime | None = cursor.fetchone()[0]
+    return newest
 
 
 def remember(row: Session, found: Iterable[tuple[str, str]]) -> None:

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from ocpi import v221
-from roaming.operators import ReadOnlyAdmin, ReadOnlyInline, badge, json_block, table
+from roaming.operators import ReadOnlyAdmin, ReadOnlyInline, badge, json_block, table, without
 from roaming.pages import PageForm, ask, change_url, page, row_of
 from tariffs.bill import CannotPrice
 from tariffs.explained import bill_table
@@ -35,7 +35,9 @@ LOCAL_TIME = "%Y-%m-%dT%H:%M"
 class PreviewForm(PageForm):
     """A session that nobody has charged yet."""
 
-    zone = forms.ChoiceField(label="Clock of", help_text="Hours and weekdays of a tariff are those of the depot.")
+    zone = forms.ChoiceField(
+        label="Clock of", help_text="Hours and weekdays of a tariff are those of the depot."
+    )
     start = forms.DateTimeField(
         label="Starts", widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=LOCAL_TIME)
     )
@@ -44,7 +46,11 @@ class PreviewForm(PageForm):
     )
     charging_minutes = forms.IntegerField(label="Charges for, minutes", min_value=0, max_value=LONGEST)
     parking_minutes = forms.IntegerField(
-        label="Then parks for, minutes", min_value=0, max_value=LONGEST, required=False, help_text="Plugged in without drawing power."
+        label="Then parks for, minutes",
+        min_value=0,
+        max_value=LONGEST,
+        required=False,
+        help_text="Plugged in without drawing power.",
     )
 
     def __init__(self, *args: Any, zones: list[str], **kwargs: Any) -> None:
@@ -71,8 +77,25 @@ class TariffAdmin(ReadOnlyAdmin):
     search_fields = ("name", "ocpi_id")
     inlines: ClassVar = [ViewInline]
     actions_detail: ClassVar = ["try_it", "withdraw"]
-    fields = ("shown_name", "ocpi_id", "party", "state", "price_table", "rest", "checks", "last_updated", "document_json")
+    fields = (
+        "shown_name",
+        "ocpi_id",
+        "party",
+        "state",
+        "price_table",
+        "rest",
+        "checks",
+        "last_updated",
+        "document_json",
+    )
     readonly_fields = ("shown_name", "state", "price_table", "rest", "checks", "document_json")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Withdrawn is withdrawn."""
+        row = self.get_object(request, str(object_id))
+        return without(
+            {"withdraw"} if row and row.is_withdrawn else (), super().get_actions_detail(request, object_id)
+        )
 
     @display(description="Name", ordering="name")
     def shown_name(self, tariff: Tariff) -> str:
@@ -129,11 +152,21 @@ class TariffAdmin(ReadOnlyAdmin):
         tariff = row_of(self, request, object_id)
         zones = _zones(tariff)
         now = timezone.now().astimezone(ZoneInfo(zones[0]))
-        initial = {"start": now.strftime(LOCAL_TIME), "energy_kwh": 30, "charging_minutes": 60, "parking_minutes": 0}
+        initial = {
+            "start": now.strftime(LOCAL_TIME),
+            "energy_kwh": 30,
+            "charging_minutes": 60,
+            "parking_minutes": 0,
+        }
         result: SafeString | str = ""
         # The form's times are those of the depot, not of whoever sits at the screen.
         with timezone.override(ZoneInfo(_chosen(request, zones))):
-            form = PreviewForm(request.POST if request.method == "POST" else None, request=request, zones=zones, initial=initial)
+            form = PreviewForm(
+                request.POST if request.method == "POST" else None,
+                request=request,
+                zones=zones,
+                initial=initial,
+            )
             if request.method == "POST" and form.is_valid():
                 result = _result(tariff_object(tariff), form)
         return page(
@@ -171,7 +204,9 @@ def _result(tariff: v221.Tariff, form: PreviewForm) -> SafeString:
         )
     except CannotPrice as error:
         return format_html('<p class="yg-error">{}</p>', str(error))
-    return format_html('<div class="yg-panel"><h2>The bill</h2>{}</div>', bill_table(bill, ZoneInfo(data["zone"])))
+    return format_html(
+        '<div class="yg-panel"><h2>The bill</h2>{}</div>', bill_table(bill, ZoneInfo(data["zone"]))
+    )
 
 
 def _chosen(request: HttpRequest, zones: list[str]) -> str:

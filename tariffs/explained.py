@@ -36,11 +36,17 @@ _FIRST_NUMBER, _LAST_NUMBER = 2, 7
 def bill_table(bill: Bill, zone: ZoneInfo) -> SafeString:
     """The lines of a bill, unrounded, and its rounded totals."""
     lines = [_row(line, bill.currency, zone) for line in bill.lines]
-    limit = f" The sum was replaced by the tariff's {bill.limited_by.replace('_', ' ')}." if bill.limited_by else ""
+    limit = (
+        f" The sum was replaced by the tariff's {bill.limited_by.replace('_', ' ')}."
+        if bill.limited_by
+        else ""
+    )
     return format_html(
         '<div class="yg-scroll"><table class="yg-table"><thead><tr>{}</tr></thead><tbody>{}</tbody><tfoot>{}</tfoot>'
         '</table></div><p class="yg-help">Amounts of the lines are unrounded; totals are rounded once.{}</p>',
-        format_html_join("", '<th class="{}">{}</th>', ((_kind(n), heading) for n, heading in enumerate(_HEADINGS))),
+        format_html_join(
+            "", '<th class="{}">{}</th>', ((_kind(n), heading) for n, heading in enumerate(_HEADINGS))
+        ),
         format_html_join("", "<tr>{}</tr>", ((_cells(line),) for line in lines)),
         format_html_join("", "<tr>{}</tr>", ((_cells(line),) for line in _totals(bill, bill.currency))),
         limit,
@@ -72,7 +78,17 @@ def _totals(totals: Totals, currency: str) -> Iterator[tuple[object, ...]]:
         cost: v221.Price | None = getattr(totals, name)
         if cost is not None:
             is_sum = name == "total_cost"
-            cells = ("", word, "", "", "", "", money(cost.excl_vat, currency), money(cost.incl_vat, currency), "")
+            cells = (
+                "",
+                word,
+                "",
+                "",
+                "",
+                "",
+                money(cost.excl_vat, currency),
+                money(cost.incl_vat, currency),
+                "",
+            )
             yield tuple(format_html("<b>{}</b>", cell) if is_sum and cell else cell for cell in cells)
 
 

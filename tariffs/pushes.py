@@ -18,7 +18,7 @@ class TariffPush(Push):
     shape = Obligation.Shape.STATE
     lane = Lane.Name.STATIC
 
-    def message(self, obligation: Obligation, *, now: datetime) -> Message | None:  # noqa: ARG002
+    def message(self, obligation: Obligation, *, now: datetime) -> Message | None:
         """The tariff as the partner sees it now; nothing when it never heard of one that is gone."""
         country_code, party_id, tariff_id = segments = tuple(obligation.object_key.split("/", 2))
         view = TariffView.objects.filter(

@@ -6,7 +6,12 @@ from decimal import Decimal
 from ocpi import v221
 
 _Type = v221.TariffDimensionType
-_PER = {_Type.ENERGY: "per kWh", _Type.TIME: "per hour of charging", _Type.PARKING_TIME: "per hour of parking", _Type.FLAT: "once"}
+_PER = {
+    _Type.ENERGY: "per kWh",
+    _Type.TIME: "per hour of charging",
+    _Type.PARKING_TIME: "per hour of parking",
+    _Type.FLAT: "once",
+}
 _STEP = {_Type.ENERGY: "Wh", _Type.TIME: "s", _Type.PARKING_TIME: "s"}
 
 
@@ -68,7 +73,9 @@ def _parts(given: v221.TariffRestrictions) -> Iterator[str]:
     yield from _between("", given.min_current, given.max_current, " A")
     yield from _between("minutes ", _minutes(given.min_duration), _minutes(given.max_duration), "")
     if given.reservation is not None:
-        yield {"RESERVATION": "reserved", "RESERVATION_EXPIRES": "reservation that expires"}[given.reservation.value]
+        yield {"RESERVATION": "reserved", "RESERVATION_EXPIRES": "reservation that expires"}[
+            given.reservation.value
+        ]
 
 
 def _minutes(seconds: int | None) -> Decimal | None:

@@ -59,7 +59,7 @@ def put_tariff(
     return True
 
 
-def withdraw_tariff(*, tariff: Tariff, now: datetime) -> None:  # noqa: ARG001 (one signature for all verbs)
+def withdraw_tariff(*, tariff: Tariff, now: datetime) -> None:
     """Take a tariff out of use, for good measure only when nobody is shown it any more (TAR-04).
 
     Partners were told to delete it when their last grant that names it went. Errors: TariffRefused while a partner

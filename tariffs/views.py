@@ -15,7 +15,7 @@ class TariffsView(SenderView):
 
     interface: ClassVar[tuple[str, str]] = ("tariffs", "SENDER")
 
-    def page(self, caller: Caller, query: PageQuery, now: datetime) -> Page:  # noqa: ARG002
+    def page(self, caller: Caller, query: PageQuery, now: datetime) -> Page:
         """The stored bytes, in the order in which the partner came to see them (PAG-09); two statements."""
         views = TariffView.objects.filter(party=caller.party, tariff__party=caller.own_party)
         if query.date_from is not None:

@@ -104,7 +104,9 @@ def document() -> str:
     for prefix, count, chapter, where in GROUPS:
         ids = [f"{prefix}-{number:02d}" for number in range(1, count + 1)]
         gaps = [each.removeprefix(f"{prefix}-") for each in ids if each not in found]
-        lines.append(f"| {prefix} | {chapter} | {where} | {count - len(gaps)}/{count} | {' '.join(gaps) or '–'} |")
+        lines.append(
+            f"| {prefix} | {chapter} | {where} | {count - len(gaps)}/{count} | {' '.join(gaps) or '–'} |"
+        )
     lines += ["", "## Why there are gaps", ""]
     lines += [f"- **{prefix}**: {reason}." for prefix, reason in REASONS.items()]
     lines += ["- All other gaps: implemented or not, no test says so yet."]
@@ -112,7 +114,9 @@ def document() -> str:
         lines += ["", f"## {prefix} {chapter}", "", "| id | tests |", "| --- | --- |"]
         for number in range(1, count + 1):
             tests = found.get(f"{prefix}-{number:02d}", [])
-            shown = "<br>".join(f"`{each}`" for each in tests[:4]) + (f"<br>and {len(tests) - 4} more" if len(tests) > 4 else "")
+            shown = "<br>".join(f"`{each}`" for each in tests[:4]) + (
+                f"<br>and {len(tests) - 4} more" if len(tests) > 4 else ""
+            )
             lines.append(f"| {prefix}-{number:02d} | {shown or '**gap**'} |")
     return "\n".join(lines) + "\n"
 

@@ -21,7 +21,9 @@ from tests.openapi_check import check_response
 @cache
 def openapi() -> Mapping[str, Any]:
     """Our OpenAPI document, all interfaces."""
-    return document(V221_INTERFACES, base_url="https://ocpi.yardgate.example", title="Yardgate", version="2.2.1")
+    return document(
+        V221_INTERFACES, base_url="https://ocpi.yardgate.example", title="Yardgate", version="2.2.1"
+    )
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,7 @@ class PartnerClient:
         faults = check_response(openapi(), method, url, response.status_code, response.content)
         assert faults == []
         assert response.headers["Content-Type"] == "application/json"
-        return Reply(
-            response.status_code, response.headers, json.loads(response.content), response.content
-        )
+        return Reply(response.status_code, response.headers, json.loads(response.content), response.content)
 
     def get(self, url: str, **parameters: str) -> Reply:
         """GET with query parameters."""

@@ -7,7 +7,7 @@ import pytest
 
 from config.datadir import ROOT
 
-LINE = "config chargers charging access cdrs sessions locations tariffs tokens roaming ocpi".split()
+LINE = ["config", "chargers", "charging", "access", "cdrs", "sessions", "locations", "tariffs", "tokens", "roaming", "ocpi"]
 FORBIDDEN_IN_PURE = {"django", "rest_framework", "celery", "httpx", "httpcore", "redis", "psycopg"}
 IMPURE_SIBLINGS = {"models", "services", "views", "tasks", "pushes", "admin", "wire"}
 
@@ -62,3 +62,17 @@ def test_a_pure_module_imports_no_framework_and_no_rows(path: Path) -> None:
     assert {name for name in names if name.split(".")[0] in FORBIDDEN_IN_PURE} == set()
     ours = {name for name in names if name.split(".")[0] in LINE}
     assert {name for name in ours if name.split(".")[-1] in IMPURE_SIBLINGS and name.count(".") == 1} == set()
+
+
+CLIENTS = {"httpcore", "httpx", "requests", "aiohttp", "urllib.request", "http.client", "urllib3"}
+
+
+def test_only_the_one_client_opens_connections_to_partners() -> None:
+    allowed = {"ocpi/client.py", "ocpi/network.py", "config/stack.py"}
+    users = {
+        str(path.relative_to(ROOT))
+        for package in LINE
+        for path in modules(package)
+        if imports(path) & CLIENTS and "simulator" not in path.parts
+    }
+    assert users - allowed == set()

@@ -5,7 +5,15 @@ from tests import conformance
 
 def test_ids_are_read_in_all_their_forms() -> None:
     text = "OBJ-04..06 and CRD-10, 12, also LOC-19 (T12) TYP-01"
-    assert sorted(conformance.ids_in(text)) == ["CRD-10", "CRD-12", "LOC-19", "OBJ-04", "OBJ-05", "OBJ-06", "TYP-01"]
+    assert sorted(conformance.ids_in(text)) == [
+        "CRD-10",
+        "CRD-12",
+        "LOC-19",
+        "OBJ-04",
+        "OBJ-05",
+        "OBJ-06",
+        "TYP-01",
+    ]
 
 
 def test_there_are_399_requirements() -> None:

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from ocpi import codec, v221
-from roaming.operators import ReadOnlyAdmin, badge, duration, masked, run_each
+from roaming.operators import ReadOnlyAdmin, badge, duration, masked, run_each, without
 from roaming.pages import ask, row_of
 from tokens.models import Pull, Token
 from tokens.services import pull_tokens, set_blocked
@@ -43,6 +43,12 @@ class TokenAdmin(ReadOnlyAdmin):
         if len(term) == SHOWN_CHARACTERS:
             found = queryset.filter(Q(pk__in=found.values("pk")) | Q(uid_key__endswith=term.upper()))
         return found, may_repeat
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Only the other position of the switch."""
+        row = self.get_object(request, str(object_id))
+        wrong = "block_one" if row and row.is_blocked_here else "unblock_one"
+        return without({wrong}, super().get_actions_detail(request, object_id))
 
     @display(description="uid ends in")
     def card(self, token: Token) -> str:
@@ -107,8 +113,23 @@ class PullAdmin(ReadOnlyAdmin):
     list_display = ("platform", "state", "finished", "received", "stored", "broken", "foreign", "next_at")
     list_select_related = ("platform",)
     actions_detail: ClassVar = ["read_now"]
-    fields = ("platform", "state", "problem", "finished_at", "full_at", "received", "stored", "broken", "foreign", "next_at")
+    fields = (
+        "platform",
+        "state",
+        "problem",
+        "finished_at",
+        "full_at",
+        "received",
+        "stored",
+        "broken",
+        "foreign",
+        "next_at",
+    )
     readonly_fields = ("state",)
+
+    def has_read_permission(self, request: HttpRequest, object_id: object = None) -> bool:
+        """Who may ask a partner for its tokens: whoever may block them."""
+        return bool(request.user.has_perm("tokens.change_token"))
 
     @display(description="Last reading")
     def state(self, pull: Pull) -> SafeString:
@@ -122,7 +143,7 @@ class PullAdmin(ReadOnlyAdmin):
         """How long ago."""
         return f"{duration(timezone.now() - pull.finished_at)} ago" if pull.finished_at else "–"
 
-    @action(description="Read what is new now", permissions=["tokens.change_token"], icon="sync")
+    @action(description="Read what is new now", permissions=["read"], icon="sync")
     def read_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Pull from this partner at once."""
         pull = row_of(self, request, object_id)

@@ -15,8 +15,8 @@ from ocpi import codec, v221
 from ocpi.client import Answer, CallFailed, call
 from ocpi.headers import PartyId, routing_headers
 from ocpi.status import StatusCode
-from roaming.models import Party
 from roaming import own
+from roaming.models import Endpoint, Party
 from roaming.secrets import SecretUnreadableError, read_outbound_token
 from tokens.partner import may_call
 from tokens.whitelist import UNREACHABLE
@@ -53,14 +53,14 @@ def authorize_realtime(
     token_uid: str,
     token_type: v221.TokenType,
     location: v221.LocationReferences | None,
-    now: datetime,  # noqa: ARG001 (one signature for all that time decides; nothing here depends on it)
+    now: datetime,
 ) -> RealtimeAnswer:
     """Ask `party` about one token, within settings.REALTIME_AUTHORIZATION_SECONDS for everything.
 
     A partner that answers 2002 is asked once more, the place stated (TOK-18). Never raises for what a partner does.
     """
     platform = party.platform
-    endpoint = platform and platform.endpoints.filter(module="tokens", role="SENDER").first()
+    endpoint = Endpoint.objects.filter(platform=platform, module="tokens", role="SENDER").first()
     if platform is None or endpoint is None or not may_call(platform, endpoint.url):
         log.warning("authorize.no_endpoint party=%s", party.ocpi_id)
         return _NO_VERDICT

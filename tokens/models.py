@@ -13,7 +13,9 @@ class Token(models.Model):
 
     party = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="tokens")
     uid = models.CharField(max_length=36)
-    uid_key = models.CharField(max_length=36, editable=False, help_text="uid in upper case: CiStrings ignore case.")
+    uid_key = models.CharField(
+        max_length=36, editable=False, help_text="uid in upper case: CiStrings ignore case."
+    )
     type = models.CharField(max_length=12)
     contract_id = models.CharField(max_length=36)
     group_id = models.CharField(max_length=36, blank=True)
@@ -40,14 +42,22 @@ class Token(models.Model):
 class Pull(models.Model):
     """When a platform's token list is read next, and how the last reading went (TOK-07, TOK-08)."""
 
-    platform = models.OneToOneField(Platform, on_delete=models.CASCADE, related_name="token_pull", primary_key=True)
+    platform = models.OneToOneField(
+        Platform, on_delete=models.CASCADE, related_name="token_pull", primary_key=True
+    )
     next_at = models.DateTimeField(db_default=Now())
-    full_at = models.DateTimeField(null=True, blank=True, help_text="When the whole list was last read to its end.")
+    full_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the whole list was last read to its end."
+    )
     finished_at = models.DateTimeField(null=True, blank=True)
     received = models.PositiveIntegerField(default=0)
     stored = models.PositiveIntegerField(default=0, help_text="New or changed.")
-    broken = models.PositiveIntegerField(default=0, help_text="Skipped: not a token as the specification has it.")
-    foreign = models.PositiveIntegerField(default=0, help_text="Skipped: owned by a party of another platform.")
+    broken = models.PositiveIntegerField(
+        default=0, help_text="Skipped: not a token as the specification has it."
+    )
+    foreign = models.PositiveIntegerField(
+        default=0, help_text="Skipped: owned by a party of another platform."
+    )
     problem = models.CharField(max_length=200, blank=True, help_text="Why the list was not read to its end.")
 
     class Meta:

@@ -21,8 +21,8 @@ from ocpi import codec, v221
 from ocpi.client import Answer, CallFailed, paged
 from ocpi.headers import PartyId, routing_headers
 from ocpi.scalars import write_datetime
-from roaming.models import Party, Platform
 from roaming import own
+from roaming.models import Party, Platform
 from roaming.secrets import SecretUnreadableError, read_outbound_token
 from tokens.models import Pull
 from tokens.partner import may_call
@@ -97,7 +97,9 @@ def _claim(platform: Platform, now: datetime) -> Pull | None:
     with transaction.atomic():
         Pull.objects.bulk_create([Pull(platform=platform, next_at=now)], ignore_conflicts=True)
         pull = (
-            Pull.objects.select_for_update(skip_locked=True).filter(platform=platform, next_at__lte=now).first()
+            Pull.objects.select_for_update(skip_locked=True)
+            .filter(platform=platform, next_at__lte=now)
+            .first()
         )
         if pull is None:
             return None
@@ -187,5 +189,13 @@ def _record(platform: Platform, report: PullReport, *, full: bool, now: datetime
     )
     log.info(
         "tokens.pulled platform=%s pages=%s received=%s stored=%s broken=%s foreign=%s problem=%s",
-        *(platform.pk, report.pages, report.received, report.stored, report.broken, report.foreign, report.problem),
+        *(
+            platform.pk,
+            report.pages,
+            report.received,
+            report.stored,
+            report.broken,
+            report.foreign,
+            report.problem,
+        ),
     )

@@ -56,7 +56,9 @@ def set_blocked(*, token: Token, is_blocked: bool) -> bool:
 
     One statement; what its owner sends meanwhile does not touch it (B18).
     """
-    return bool(Token.objects.filter(pk=token.pk, is_blocked_here=not is_blocked).update(is_blocked_here=is_blocked))
+    return bool(
+        Token.objects.filter(pk=token.pk, is_blocked_here=not is_blocked).update(is_blocked_here=is_blocked)
+    )
 
 
 def _known(uid: str, type: v221.TokenType) -> QuerySet[Token]:

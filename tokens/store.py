@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connection
 
 from ocpi import codec, v221
+from roaming import rawsql
 from roaming.models import Party
 from tokens.models import Token
 
@@ -52,9 +53,7 @@ def store_one(party: Party, token: v221.Token, now: datetime) -> bool:
 
     One statement, so that two calls at once follow each other and the newer `last_updated` stays.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_ONE, _row(party, token, now))
-        written = cursor.fetchone()
+    written = rawsql.fetch_one(_ONE, _row(party, token, now))
     return bool(written and written[0])
 
 

@@ -20,7 +20,7 @@ class TokensView(ReceiverView):
     object_type: ClassVar[type] = v221.Token
 
     def current(
-        self, caller: Caller, owner: PartyId, ids: dict[str, str], now: datetime  # noqa: ARG002
+        self, caller: Caller, owner: PartyId, ids: dict[str, str], now: datetime
     ) -> v221.Token | None:
         """Return the token; without a type in the query the one of type RFID is meant (TOK-02)."""
         find = lock_token if self.locks_current else find_token
@@ -30,7 +30,7 @@ class TokensView(ReceiverView):
         return token_object(row) if row else None
 
     def store(
-        self, caller: Caller, owner: PartyId, ids: dict[str, str], obj: v221.Token, now: datetime  # noqa: ARG002
+        self, caller: Caller, owner: PartyId, ids: dict[str, str], obj: v221.Token, now: datetime
     ) -> bool:
         """Store it under its own type, which the query must not contradict (TOK-04)."""
         asked = self._asked_type()

@@ -42,6 +42,11 @@ def judge_answer(token: v221.Token | None, outcome: str) -> Use:
     """
     if outcome == v221.AllowedType.ALLOWED:
         return Use.ALLOW
-    if outcome == UNREACHABLE and token is not None and token.valid and token.whitelist in _CACHED_WHEN_SILENT:
+    if (
+        outcome == UNREACHABLE
+        and token is not None
+        and token.valid
+        and token.whitelist in _CACHED_WHEN_SILENT
+    ):
         return Use.ALLOW_FROM_CACHE
     return Use.REFUSE

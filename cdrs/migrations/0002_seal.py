@@ -3,7 +3,7 @@
 UPDATE, DELETE and TRUNCATE are refused; the bytes must match their hash, and the hash its place in the chain.
 TRUNCATE is allowed only to a connection that sets ``yardgate.allow_truncate`` to ``on``: the test runner empties
 its own database that way between tests (tests/conftest.py). In production the role of the application should not
-own the tables, nor be granted UPDATE, DELETE and TRUNCATE on them (docs/operations.md).
+own the tables, nor be granted UPDATE, DELETE and TRUNCATE on them.
 """
 
 from typing import ClassVar

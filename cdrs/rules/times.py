@@ -42,7 +42,7 @@ def _start_implausible(case: SessionCase) -> Iterator[str]:
 
 def _clock_anomalies(case: SessionCase) -> Iterator[str]:
     for anomaly in case.facts.anomalies:
-        if anomaly.code in ("STOP_BEFORE_START", "STOP_IN_FUTURE"):
+        if anomaly.code in ("STOP_BEFORE_START", "STOP_IN_FUTURE", "CLOCK_WRONG"):
             yield anomaly.text
 
 

@@ -14,7 +14,7 @@ from unfold.decorators import action, display
 from roaming import pushes
 from roaming.delivery import reasons, services
 from roaming.delivery.models import Attempt, Lane, Obligation
-from roaming.operators import ReadOnlyAdmin, ReadOnlyInline, badge, duration, json_block, run_each
+from roaming.operators import ReadOnlyAdmin, ReadOnlyInline, badge, duration, json_block, run_each, without
 from roaming.pages import PageForm, SecondPerson, ask, row_of
 from roaming.redaction import readable
 
@@ -50,8 +50,10 @@ class Reason(PageForm):
     reason = forms.CharField(max_length=200, help_text="Stays in the history, for whoever asks later.")
 
 
-class AgreedReason(Reason, Agreed):
-    """The same, when it is money: two persons (delivery.md 4.6)."""
+class AgreedReason(Reason, SecondPerson):
+    """The same, when it is money: a second person, who answers for money (delivery.md 4.6)."""
+
+    permission = "cdrs.change_review"
 
 
 class AttemptInline(ReadOnlyInline):
@@ -90,6 +92,14 @@ class DeliveryAdmin(ReadOnlyAdmin):
               "next_at", "acked_at", "expires_at", "answer", "location_url", "url", "correlation_id", "fingerprint",
               "body_text")  # fmt: skip
     readonly_fields = ("shown_state", "reason", "age", "answer", "fingerprint", "body_text")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """Nothing can be done about what is over; only what was not taken has others alike."""
+        row = self.get_object(request, str(object_id))
+        wrong = set() if row and row.state in OPEN else {"replay_one", "replay_alike", "cancel"}
+        wrong |= set() if row and row.state in HELD and row.last_error else {"replay_alike"}
+        wrong |= {"replay_one"} if row and row.shape == Obligation.Shape.SHORT_LIVED else set()
+        return without(wrong, super().get_actions_detail(request, object_id))
 
     @display(description="What", ordering="kind")
     def what(self, obligation: Obligation) -> str:
@@ -208,7 +218,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
             self, request, row=row, title="Cancel this delivery?", submit="Cancel for good", verb=verb,
             form_class=AgreedReason if is_sealed else Reason, is_harmful=True,
             text=[f"{row}: the partner is never told."]
-            + (["A CDR that is cancelled is not paid. Two persons must agree."] if is_sealed else []),
+            + (["A CDR that is cancelled is not paid: somebody of finance must agree."] if is_sealed else []),
         )  # fmt: skip
 
 
@@ -300,4 +310,6 @@ class LaneAdmin(ReadOnlyAdmin):
 
 
 def _freed(lane: Lane, request: HttpRequest) -> str:
-    return f"{lane.platform}: {services.unblock(platform=lane.platform, by=_name(request))} lanes try again now."
+    return (
+        f"{lane.platform}: {services.unblock(platform=lane.platform, by=_name(request))} lanes try again now."
+    )

@@ -1,7 +1,7 @@
 """Whether the copy of an object that a partner shows is the one that we sent. [pure]"""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -44,13 +44,9 @@ def _is_same_instant(ours: str, theirs: str) -> bool:
         mine, other = datetime.fromisoformat(ours), datetime.fromisoformat(theirs)
     except ValueError:
         return False
-    # Without an offset it is UTC (TYP-04); a bare date is no instant.
-    return (
-        "T" in ours
-        and "T" in theirs
-        and mine.replace(tzinfo=None) - (mine.utcoffset() or _ZERO)
-        == (other.replace(tzinfo=None) - (other.utcoffset() or _ZERO))
-    )
+    # A bare date is no instant; without an offset it is UTC (TYP-04).
+    return "T" in ours and "T" in theirs and _utc(mine) == _utc(other)
 
 
-_ZERO = datetime.min - datetime.min
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

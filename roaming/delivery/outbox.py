@@ -4,7 +4,6 @@ A try is written down before the request leaves and closed afterwards (outcomes.
 between leaves a trace: a try without an end.
 """
 
-import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,6 +12,7 @@ from django.db import connection
 from django.db.models import Case, Exists, OuterRef, QuerySet, Value, When
 from django.db.models.functions import Now
 
+from ocpi.client import new_message_id
 from roaming.delivery.lanes import Lease, lease_seconds
 from roaming.delivery.models import Attempt, Obligation
 
@@ -44,7 +44,7 @@ class Try:
     url: str
     body: bytes | None
     has_object_url: bool
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    request_id: str = field(default_factory=new_message_id)
 
 
 def due(

@@ -35,8 +35,13 @@ class Partner:
     def load(cls, platform_id: int) -> Self:
         """Read a platform. Raises SecretUnreadableError when its token cannot be read."""
         platform = Platform.objects.get(pk=platform_id)
-        endpoints = Endpoint.objects.filter(platform=platform, role="RECEIVER")
-        return cls(platform, read_outbound_token(platform), {each.module: each for each in endpoints})
+        partner = cls(platform, read_outbound_token(platform))
+        for endpoint in Endpoint.objects.filter(platform=platform, role="RECEIVER"):
+            if partner.may_call(endpoint.url):
+                partner.endpoints[endpoint.module] = endpoint
+            else:
+                log.error("delivery.host_not_approved platform=%s module=%s", platform.pk, endpoint.module)
+        return partner
 
     @property
     def sealed_token(self) -> bytes:

@@ -51,6 +51,8 @@ def prepare(
     if message is None:
         return verdicts.withdrawn(obligation)
     if obligation.shape == Shape.SHORT_LIVED:
+        if not partner.may_call(obligation.url):
+            return _not_theirs(obligation)
         return Prepared(_try(obligation, message, obligation.url), push, message)
     url = target_url(partner.endpoints[push.module].url, message)
     if obligation.shape == Shape.STATE:
@@ -91,6 +93,16 @@ def _waiting(obligation: Obligation, predecessor: str) -> Settlement:
         is_ambiguous=obligation.ambiguous,
         rest_seconds=FOLLOW_SECONDS,
         error=f"waits until the partner has {predecessor}",
+    )
+
+
+def _not_theirs(obligation: Obligation) -> Settlement:
+    log.error("delivery.host_not_approved delivery=%s kind=%s", obligation.pk, obligation.kind)
+    return Settlement(
+        obligation=obligation,
+        state=State.EXPIRED,
+        outcome="NOT_SENT",
+        error="response_url lies on a host that is not agreed for this partner",
     )
 
 

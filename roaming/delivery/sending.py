@@ -117,10 +117,10 @@ class Turn:
         return found
 
     def _rest_unsendable(self, kinds: Sequence[str]) -> None:
-        """Something is due here that cannot be sent (its module is off or gone): do not look at it all the time."""
-        if outbox.postpone_others(self.lease, kinds=kinds) or not kinds:
-            self.reason = self.reason or "some deliveries wait for a module that the partner does not serve"
+        """Something is due here that cannot be sent: do not look at it all the time."""
+        outbox.postpone_others(self.lease, kinds=kinds)
         if not kinds:
+            self.reason = "nothing can be sent: the partner offers no such module, or not on an agreed host"
             self.step = replace(self.step, rest_seconds=outbox.UNSENDABLE_SECONDS, is_over=True)
 
     def _settle_crashes(self, obligations: Sequence[Obligation]) -> None:

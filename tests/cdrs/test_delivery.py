@@ -69,7 +69,7 @@ def test_a_lost_answer_brings_the_same_bytes_again_and_one_cdr(partner: Partner)
     """DIS-34, delivery.md 4.10 (iv): exactly once in effect, through the id."""
     party = a_partner(partner)
     cdr = sealed(party=party, evse=bay())
-    partner.fail("drop_after_storing", on="POST /cdrs", times=1)
+    partner.fail("drop_after_storing", on="/cdrs", times=1)
     for _ in range(5):
         send()
     bodies = [each.body for each in partner.received("POST", "/cdrs")]
@@ -82,7 +82,7 @@ def test_a_refused_cdr_is_parked_and_still_served(partner: Partner) -> None:
     """SYN-06: refused by push, visible by pull and in the books."""
     party = a_partner(partner)
     cdr = sealed(party=party, evse=bay())
-    partner.fail("code", on="POST /cdrs", status=2001)
+    partner.fail("code", on="/cdrs", status=2001)
     send()
     books = check_books()
     assert (books.parked, books.is_balanced) == (1, True)

@@ -32,11 +32,23 @@ def test_the_example_is_read_exactly() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("time_zone: Europe/Brussels", "time_zone: Mars/Base", "depot.time_zone: 'Mars/Base' is no IANA time zone"),
+        (
+            "time_zone: Europe/Brussels",
+            "time_zone: Mars/Base",
+            "depot.time_zone: 'Mars/Base' is no IANA time zone",
+        ),
         ("latitude: 51.08231", "latitude: 151.08231", "depot.latitude: 151.08231 is not between -90 and 90"),
         ("country: BEL", "country: BE", "depot.country: Expected `str` matching regex"),
-        ("station: GENT-02", "station: GENT-09", "locations[0].bays[1].station: 'GENT-09' is not among the stations"),
-        ("evse_id: BE*YRD*E0002", "evse_id: BE*YRD*E0001", "locations[0].bays[1].evse_id: 'BE*YRD*E0001' is given twice"),
+        (
+            "station: GENT-02",
+            "station: GENT-09",
+            "locations[0].bays[1].station: 'GENT-09' is not among the stations",
+        ),
+        (
+            "evse_id: BE*YRD*E0002",
+            "evse_id: BE*YRD*E0001",
+            "locations[0].bays[1].evse_id: 'BE*YRD*E0001' is given twice",
+        ),
         ("max_amperage: 32}", "max_amperage: 0}", "locations[0].bays[1].connectors[0].max_amperage"),
         ("schedule: night", "schedule: nights", "grants[0].schedule: 'nights' is not in this file"),
         ("tariff: GENT-TAXI", "tariff: NONE", "grants[0].tariff: 'NONE' is not in this file"),
@@ -51,7 +63,7 @@ def test_a_mistake_is_named_with_line_and_field(tmp_path: Path, old: str, new: s
     field = problem.split(": ", 1)[1]
     assert field.startswith(expected)
     text = EXAMPLE.read_text().replace(old, new, 1).splitlines()
-    key = expected.split(":")[0].split(".")[-1].split("[")[0]
+    key = expected.split(":", maxsplit=1)[0].rsplit(".", maxsplit=1)[-1].split("[", maxsplit=1)[0]
     assert key in text[line - 1]
 
 
@@ -67,4 +79,7 @@ def test_all_contradictions_are_named_at_once(tmp_path: Path) -> None:
     changed.write_text(text.replace("schedule: night", "schedule: day"))
     with pytest.raises(depot_file.DepotFileError) as refusal:
         depot_file.read(changed)
-    assert [problem.split(": ")[1] for problem in refusal.value.problems] == ["depot.time_zone", "grants[0].schedule"]
+    assert [problem.split(": ")[1] for problem in refusal.value.problems] == [
+        "depot.time_zone",
+        "grants[0].schedule",
+    ]

@@ -2,11 +2,25 @@
 
 from datetime import timedelta
 
+from msgspec.structs import replace
+
 from locations.changes import WHOLE_LOCATION, Notice, notices
 from locations.publication import Publication
-from locations.render import LocationFacts, render, stamped
+from locations.render import EvseFacts, LocationFacts, render, stamped
 from ocpi import v221
-from tests.locations.building import CLOSES, NIGHT, NOON, OPENS, TAXI, S, always_open, bay, connector, publication, site
+from tests.locations.building import (
+    CLOSES,
+    NIGHT,
+    NOON,
+    OPENS,
+    TAXI,
+    S,
+    always_open,
+    bay,
+    connector,
+    publication,
+    site,
+)
 
 
 def seen(
@@ -56,10 +70,9 @@ def test_an_edge_is_told_with_the_schedule_that_follows() -> None:
 def test_more_than_a_status_is_a_put_of_the_evse() -> None:
     """LOC-13: a PATCH cannot take a member away."""
     plain = bay(1)
-    plug = v221.EVSE.__struct_fields__ and connector(max_electric_power=None)
-    from msgspec.structs import replace
-
-    weaker = plain.__class__(evse=replace(plain.evse, connectors=(plug,)), state=plain.state)
+    weaker = EvseFacts(
+        evse=replace(plain.evse, connectors=(connector(max_electric_power=None),)), state=plain.state
+    )
     assert told(site(plain), site(weaker)) == (Notice("UID-1"),)
 
 

@@ -11,6 +11,7 @@ from locations.render import (
     OFFLINE_GRACE,
     UNSTAMPED,
     BayState,
+    EvseFacts,
     LocationFacts,
     device_status,
     next_stamp,
@@ -165,8 +166,8 @@ def test_a_change_of_a_connector_moves_its_evse_and_location_and_nothing_else() 
     assert [plug.last_updated for plug in second.evses[0].connectors] == [NOON, later]
 
 
-def replace_evse(facts: LocationFacts, evse: v221.EVSE):
-    return bay(1).__class__(evse=evse, state=facts.evses[0].state)
+def replace_evse(facts: LocationFacts, evse: v221.EVSE) -> EvseFacts:
+    return EvseFacts(evse=evse, state=facts.evses[0].state)
 
 
 def test_stamps_rise_even_when_the_clock_steps_back() -> None:
@@ -197,7 +198,7 @@ def test_stamps_tell_exactly_what_changed(bays: list[BayState], before, after) -
         same = (old.status, old.status_schedule) == (new.status, new.status_schedule)
         assert (new.last_updated == old.last_updated) is same
         assert (new is old) is same
-    same = [evse for evse in first.evses] == [evse for evse in second.evses]
+    same = first.evses == second.evses
     assert (second is first) is same
     assert second.last_updated > first.last_updated or same
     assert UNSTAMPED not in {second.last_updated, *(evse.last_updated for evse in second.evses)}

@@ -1,16 +1,18 @@
 """Cutting and changing stored bytes gives the same as rendering anew."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from locations import stored
-from locations.render import render, stamped
+from locations.publication import Publication
+from locations.render import render, shown_status, stamped
 from ocpi import codec, v221
 from tests.locations.building import NIGHT, NOON, TAXI, S, always_open, bay, publication, site
 
 moments = st.integers(0, 24 * 60 * 60_000).map(lambda ms: NOON + timedelta(milliseconds=ms))
+RFID = v221.TokenType.RFID
 statuses = st.sampled_from(list(v221.Status))
 
 
@@ -19,18 +21,30 @@ def document(at=NIGHT, *states: v221.Status) -> bytes:
     return codec.encode(stamped(render(facts, always_open(), viewer=TAXI, at=at), None, at))
 
 
-@given(st.lists(statuses, min_size=1, max_size=4), statuses, st.integers(0, 3), moments)
+@given(
+    st.lists(statuses, min_size=1, max_size=4),
+    statuses,
+    st.integers(0, 3),
+    st.sampled_from(
+        [
+            always_open(),
+            publication(),
+            publication(publish=False, publish_allowed_to=(v221.PublishTokenType(uid="UID-1", type=RFID),)),
+        ]
+    ),
+    st.integers(1, 6 * 60 * 60_000).map(lambda ms: NIGHT + timedelta(milliseconds=ms)),
+)
 def test_changing_a_status_in_the_bytes_equals_rendering_the_location_anew(
-    before: list[v221.Status], status: v221.Status, index: int, at
+    before: list[v221.Status], status: v221.Status, index: int, shown: Publication, at: datetime
 ) -> None:
     index %= len(before)
     after = [*before[:index], status, *before[index + 1 :]]
-    first_facts = site(*(bay(number, each) for number, each in enumerate(before)))
-    second_facts = site(*(bay(number, each) for number, each in enumerate(after)))
-    first = stamped(render(first_facts, always_open(), viewer=TAXI, at=NOON), None, NOON)
-    at += timedelta(seconds=1)
-    second = stamped(render(second_facts, always_open(), viewer=TAXI, at=at), first, at)
-    changed = stored.with_status(codec.encode(first), f"UID-{index}", status, at)
+    first_facts = site(*(bay(number, each, connectors=2) for number, each in enumerate(before)))
+    second_facts = site(*(bay(number, each, connectors=2) for number, each in enumerate(after)))
+    first = stamped(render(first_facts, shown, viewer=TAXI, at=NIGHT), None, NIGHT)
+    second = stamped(render(second_facts, shown, viewer=TAXI, at=at), first, at)
+    seen = shown_status(second_facts.evses[index].state, shown, viewer=TAXI, at=at)
+    changed = stored.with_status(codec.encode(first), f"UID-{index}", seen, at)
     assert changed == (None if second is first else codec.encode(second))
 
 

@@ -75,7 +75,12 @@ def test_an_evse_of_another_location_is_not_found(partner: PartnerClient) -> Non
     mine, theirs = EVSEFactory(location=one), EVSEFactory(location=other)
     publish(partner, one)
     publish(partner, other)
-    paths = [f"{one.ocpi_id}/{theirs.uid}", f"{one.ocpi_id}/NO-SUCH", f"{one.ocpi_id}/{mine.uid}/9", "NO-SUCH"]
+    paths = [
+        f"{one.ocpi_id}/{theirs.uid}",
+        f"{one.ocpi_id}/NO-SUCH",
+        f"{one.ocpi_id}/{mine.uid}/9",
+        "NO-SUCH",
+    ]
     replies = [partner.get(f"{PATH}/{path}") for path in paths]
     assert {(reply.http_status, reply.status_code) for reply in replies} == {(404, 2003)}
     assert len({reply.without_timestamp() for reply in replies}) == 1

@@ -1,6 +1,7 @@
 """A URLconf with one list and one object module over plain values, and views that fail in every way."""
 
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
@@ -26,9 +27,7 @@ class ListView(SenderView):
 
     def page(self, caller, query, now):
         since = query.date_from or START
-        found = [
-            each for number, each in enumerate(DOCUMENTS) if START + timedelta(hours=number) >= since
-        ]
+        found = [each for number, each in enumerate(DOCUMENTS) if START + timedelta(hours=number) >= since]
         return Page(found[query.offset : query.offset + query.limit], len(found))
 
     def document(self, caller, ids, now):
@@ -38,7 +37,7 @@ class ListView(SenderView):
 class ObjectsView(ReceiverView):
     interface = ("tokens", "RECEIVER")
     object_type = v221.Token
-    stored: dict = {}
+    stored: ClassVar[dict] = {}
 
     def current(self, caller, owner, ids, now):
         return self.stored.get((*owner, ids["token_uid"].upper()))
@@ -81,9 +80,12 @@ class RestView(OcpiView):
 
 
 class EchoView(OcpiView):
-    """Answers the parsed body, read in DRF's way."""
+    """Answers the parsed body, read in DRF's way, or the correlation id that is kept."""
 
     interface = ("tariffs", "SENDER")
+
+    def get(self, request):
+        return respond(request.META["ocpi.correlation_id"])
 
     def post(self, request):
         return respond({"given": request.data})

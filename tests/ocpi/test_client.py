@@ -26,7 +26,7 @@ TOKEN = "token-of-ours"
 
 # What must never be called: (host as it may stand in a URL). Each reaches, or could reach, this machine, its network or
 # the metadata service of a cloud.
-SSRF_CORPUS = """
+SSRF_CORPUS = re.findall(r"\S+", """
 127.0.0.1 127.0.0.2 127.1 127.0.1 127.255.255.254 0.0.0.0 0 0x7f.1 0x7f000001 0x7f.0x0.0x0.0x1 2130706433 017700000001
 0177.0.0.1 0177.0.0.01 localhost LOCALHOST localhost. 127.0.0.1.
 10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.255 192.168.0.1 192.168.255.255 100.64.0.1 100.127.255.255
@@ -38,9 +38,16 @@ SSRF_CORPUS = """
 [2002:7f00:1::] [2002:a9fe:a9fe::1] [2002:c0a8:1::1] [2001:0:4136:e378:8000:63bf:3fff:fdd2] [2001::1]
 [fe80::1] [fec0::1] [fc00::1] [fd00:ec2::254] [fdff:ffff::1] [ff02::1] [ff0e::1] [100::1] [2001:db8::1] [2001:2::1]
 [2001:10::1] [3fff::1] [5f00::1] [4000::1] [::ffff:0:0]
-""".split()
+""")  # fmt: skip
 
-PUBLIC = ["1.1.1.1", "8.8.8.8", "193.0.6.139", "2606:4700:4700::1111", "2001:67c:2e8:22::c100:68b", "::ffff:8.8.8.8"]
+PUBLIC = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "193.0.6.139",
+    "2606:4700:4700::1111",
+    "2001:67c:2e8:22::c100:68b",
+    "::ffff:8.8.8.8",
+]
 
 
 @pytest.fixture
@@ -75,7 +82,9 @@ class TestGuard:
     @pytest.mark.parametrize("host", SSRF_CORPUS)
     def test_addresses_that_are_never_called(self, guarded, partner, host):
         """O1: refused at connect time, whatever way it is written; nobody was connected to."""
-        kind, may_have_been_stored = failure(f"http://{host}:{partner.port}/ocpi/emsp/versions", timeout_seconds=2)
+        kind, may_have_been_stored = failure(
+            f"http://{host}:{partner.port}/ocpi/emsp/versions", timeout_seconds=2
+        )
         # Forms that this system's resolver does not know are refused by it.
         assert kind in ("guard", "connect")
         assert kind == "guard" or not re.fullmatch(r"[\d.]+|\[.*\]|localhost.?", host)
@@ -122,7 +131,12 @@ class TestGuard:
     def test_a_slow_resolver_is_cut_off(self, monkeypatch):
         """The system's resolver knows no deadline."""
         released = threading.Event()
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [] if released.wait(5) else [])
+
+        def resolve(*_, **__):
+            released.wait(5)
+            return []
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
         begun = time.monotonic()
         assert failure("http://slow.example/", timeout_seconds=0.3) == ("timeout", False)
         assert time.monotonic() - begun < 1
@@ -341,7 +355,12 @@ class TestReading:
     def test_envelopes(self, body, code, data, success):
         """ENV-05, ENV-07, ENV-09, STS-08, O5: lenient about form, strict about success."""
         answer = get(serve(body))
-        assert (answer.status_code, answer.data, answer.is_success, answer.body) == (code, data, success, body)
+        assert (answer.status_code, answer.data, answer.is_success, answer.body) == (
+            code,
+            data,
+            success,
+            body,
+        )
 
     @pytest.mark.parametrize("status", ["201 Created", "204 No Content", "404 Not Found", "500 Oops"])
     def test_http_status_counts_as_well(self, status):
@@ -352,7 +371,10 @@ class TestReading:
     def test_headers_in_any_case(self):
         """HTP-11."""
         answer = get(serve(b"{}", "LOCATION: https://x.example/cdrs/1\r\nx-total-COUNT: 7\r\n"))
-        assert (answer.headers["Location"], answer.headers.get("X-Total-Count")) == ("https://x.example/cdrs/1", "7")
+        assert (answer.headers["Location"], answer.headers.get("X-Total-Count")) == (
+            "https://x.example/cdrs/1",
+            "7",
+        )
 
     def test_messages_and_numbers(self):
         answer = get(serve(b'{"status_code":2001,"status_message":"no","data":{"kwh":12.10}}'))
@@ -396,15 +418,18 @@ class TestPages:
 
     def crawl(self, pages, **how):
         return [
-            answer.data[0]
-            for answer in paged(f"{pages.url}/tokens", token=TOKEN, timeout_seconds=5, **how)
+            answer.data[0] for answer in paged(f"{pages.url}/tokens", token=TOKEN, timeout_seconds=5, **how)
         ]
 
     def test_opaque_links_are_followed(self, pages):
         """PAG-12: whatever they look like, with token, ids and headers on each page."""
         pages.links["/tokens"] = f"{pages.url}/tokens?cursor=x"
         pages.links["/tokens?x"] = "/elsewhere?cursor=y"
-        assert self.crawl(pages, headers={"OCPI-to-party-id": "EMS"}) == ["/tokens", "/tokens?x", "/elsewhere?y"]
+        assert self.crawl(pages, headers={"OCPI-to-party-id": "EMS"}) == [
+            "/tokens",
+            "/tokens?x",
+            "/elsewhere?y",
+        ]
         assert [each.headers["ocpi-to-party-id"] for each in pages.seen] == ["EMS"] * 3
         assert {each.token for each in pages.seen} == {TOKEN}
         assert len({each.headers["x-request-id"] for each in pages.seen}) == 3
@@ -425,7 +450,9 @@ class TestPages:
             self.crawl(pages, max_pages=5)
         assert (failed.value.kind, len(pages.seen), client.MAX_PAGES) == ("guard", 5, 10_000)
 
-    @pytest.mark.parametrize("link", ["http://localhost:{port}/tokens", "http://127.0.0.1:1/", "https://127.0.0.1:{port}/"])
+    @pytest.mark.parametrize(
+        "link", ["http://localhost:{port}/tokens", "http://127.0.0.1:1/", "https://127.0.0.1:{port}/"]
+    )
     def test_the_token_goes_to_no_other_host(self, pages, link):
         """O6, O9: another host, port or scheme ends the crawl."""
         pages.links["/tokens"] = link.format(port=pages.server_address[1])
@@ -471,7 +498,9 @@ class TestTls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(file)
             server = partner._server
-            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+            server.socket = context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
             return file
 
         client._pool.cache_clear()

@@ -123,7 +123,14 @@ class TestErrors:
 
     def test_unknown_urls(self, caller):
         """STS-07: below the OCPI root all is JSON, outside it is not ours."""
-        for path in ("/ocpi/2.2.1/nonsense", "/ocpi/", "/ocpi", "/ocpi//versions", "/ocpi/2.2", "/ocpi/versions//"):
+        for path in (
+            "/ocpi/2.2.1/nonsense",
+            "/ocpi/",
+            "/ocpi",
+            "/ocpi//versions",
+            "/ocpi/2.2",
+            "/ocpi/versions//",
+        ):
             response = caller.call("GET", path)
             assert (response.status_code, envelope(response)["status_code"]) == (404, 2000), path
         assert caller.call("GET", "/ocpix")["Content-Type"].startswith("text/html")
@@ -192,7 +199,9 @@ class TestHeaders:
     def test_ids_are_made_up_when_missing(self, caller):
         """MID-03, MID-04: served all the same; the values are UUIDs, and fresh."""
         first, second = caller.call("GET", LIST), caller.call("GET", LIST)
-        made = [response[name] for response in (first, second) for name in ("X-Request-ID", "X-Correlation-ID")]
+        made = [
+            response[name] for response in (first, second) for name in ("X-Request-ID", "X-Correlation-ID")
+        ]
         assert len({uuid.UUID(each) for each in made}) == 4
 
     @pytest.mark.parametrize("given", ["", " ", "a b", "x" * 129, "\u00e9", "a\tb"])
@@ -201,12 +210,22 @@ class TestHeaders:
         response = caller.call("GET", LIST, **{"X-Request-ID": given})
         assert uuid.UUID(response["X-Request-ID"])
 
+    def test_the_correlation_id_that_is_kept_fits_its_column(self, caller):
+        """MID-07: a UUID is kept as it is; what is longer is echoed, and another one is kept."""
+        given = str(uuid.uuid4())
+        response = caller.call("GET", "/ocpi/echo", **{"X-Correlation-ID": given})
+        assert envelope(response)["data"] == given
+        response = caller.call("GET", "/ocpi/echo", **{"X-Correlation-ID": "x" * 128})
+        assert response["X-Correlation-ID"] == "x" * 128
+        assert uuid.UUID(envelope(response)["data"])
+
     @pytest.mark.parametrize(("method", "path", "status"), PATHS)
     def test_every_answer_has_the_fixed_headers(self, caller, method, path, status):
         """Nothing is cached, sniffed or framed; HTP-04."""
         response = caller.call(method, path)
         assert {name: response[name] for name in FIXED_HEADERS} == FIXED_HEADERS
         assert "Set-Cookie" not in response
+        assert response["Content-Length"] == str(len(response.content))
 
     def test_routing_headers_are_swapped(self, caller):
         """HUB-02: TO is who asked, FROM whom it asked; on refusals as well."""
@@ -258,7 +277,9 @@ class TestLists:
         assert (default["X-Limit"], len(envelope(default)["data"])) == ("7", 7)
         assert "offset=7&limit=7" in default["Link"]
 
-    @pytest.mark.parametrize("query", ["limit=abc", "limit=0", "limit=-1", "offset=-1", "date_from=soon", "offset="])
+    @pytest.mark.parametrize(
+        "query", ["limit=abc", "limit=0", "limit=-1", "offset=-1", "date_from=soon", "offset="]
+    )
     def test_bad_parameters(self, caller, query):
         """PAG-10: 2001, never a 500."""
         response = caller.call("GET", f"{LIST}?{query}")
@@ -436,6 +457,7 @@ class TestBodies:
 
     def test_chunked_bodies(self):
         """I2: read where the server decodes chunks, up to the limit; a length is not needed."""
+
         def chunked(body):
             request = RequestFactory().generic("PUT", "/", content_type="application/json")
             request.META |= {

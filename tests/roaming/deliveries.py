@@ -1,13 +1,17 @@
 """What the delivery tests share: a connected partner, pushes of their own, and a clock that can be pushed."""
 
 import json
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import pytest
 from django.db import connection
 from django.utils import timezone
 
+from demo.http import Reply, Request
 from demo.partner import Partner as PartnerPlatform
 from ocpi import codec
 from roaming.delivery import services
@@ -19,6 +23,30 @@ from roaming.secrets import write_outbound_token
 from tests.factories import OwnPartyFactory, PartyFactory, PlatformFactory
 
 TOKEN = "token-of-yardgate-at-the-partner"
+
+
+class OddPartner(PartnerPlatform):
+    """A partner platform whose answers a test may change: ``edit`` gets each request and the usual reply."""
+
+    edit: Callable[[Request, Reply], Reply | None] | None = None
+
+    def _reply_to(self, received: Request) -> Reply:
+        reply = super()._reply_to(received)
+        return (self.edit and self.edit(received, reply)) or reply
+
+
+@pytest.fixture
+def partner() -> Iterator[OddPartner]:
+    """The eMSP Randstad Taxi (NL-EMS)."""
+    with OddPartner() as running:
+        yield running
+
+
+@pytest.fixture
+def other() -> Iterator[OddPartner]:
+    """A second eMSP, Ruhr Mobil (DE-RMO)."""
+    with OddPartner("Ruhr Mobil", "DE", "RMO") as running:
+        yield running
 
 
 @dataclass
@@ -141,15 +169,37 @@ def owe_bay(party: Party, key: str, status: str, *, whole: bool = False) -> None
 
 def owe_cdr(party: Party, key: str) -> None:
     """A CDR is sealed, and the partner is owed it."""
-    cdr = {"country_code": "BE", "party_id": "YRD", "id": key, "total_cost": {"excl_vat": 12.10}, "currency": "EUR"}
+    cdr = {
+        "country_code": "BE",
+        "party_id": "YRD",
+        "id": key,
+        "total_cost": {"excl_vat": 12.10},
+        "currency": "EUR",
+    }
     FACTS.cdrs[key] = json.dumps(cdr).encode()
-    services.owe_ledger(own_party=own_party(), party=party, kind="test_bill", object_key=key, now=timezone.now())
+    services.owe_ledger(
+        own_party=own_party(), party=party, kind="test_bill", object_key=key, now=timezone.now()
+    )
 
 
 def drain(*, concurrency: int = 32, jitter: float = 0.0) -> int:
     """Send what is due, and return the number of turns."""
     with Drainer(clock=timezone.now, jitter=lambda: jitter, concurrency=concurrency) as drainer:
         return drainer.drain()
+
+
+def in_background(work: Callable[..., Any] = drain, **values: Any) -> threading.Thread:
+    """Do something in a thread that leaves no database connection behind."""
+
+    def run() -> None:
+        try:
+            work(**values)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
 
 
 def let_pass(seconds: float) -> None:
@@ -172,3 +222,10 @@ def the_lane(party: Party, name: str) -> Lane:
 def delivery(key: str) -> Obligation:
     """The obligation of an object; there is exactly one."""
     return Obligation.objects.get(object_key=key)
+
+
+@pytest.fixture(autouse=True)
+def facts() -> Iterator[Facts]:
+    """What our side knows, empty at first."""
+    yield FACTS
+    FACTS.__init__()

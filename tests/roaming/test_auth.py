@@ -99,12 +99,16 @@ class TestHeader:
     def test_everything_else_is_a_401(self, party, value):
         """AUT-05, AUT-06, AUT-09, T1 to T3: one answer, byte for byte, with WWW-Authenticate; never a 5xx."""
         response = ask(value=value)
-        assert without_time(response) == without_time(ask(value="Token " + base64.b64encode(b"wrong").decode()))
+        assert without_time(response) == without_time(
+            ask(value="Token " + base64.b64encode(b"wrong").decode())
+        )
         assert (response.status_code, response["WWW-Authenticate"]) == (401, "Token")
         assert b'"status_code":2000' in response.content
         assert party.platform.inbound_tokens.get().last_used_at is None
 
-    @pytest.mark.parametrize("path", [LIST, f"{LIST}/T01", "/ocpi/2.2.1/receiver/tokens/NL/EMS/X", VERSIONS, DETAILS, CREDENTIALS])
+    @pytest.mark.parametrize(
+        "path", [LIST, f"{LIST}/T01", "/ocpi/2.2.1/receiver/tokens/NL/EMS/X", VERSIONS, DETAILS, CREDENTIALS]
+    )
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "BREW"])
     def test_every_endpoint_refuses_strangers(self, party, path, method):
         """AUT-05, B7: also a method that does not exist, or words in the query that look harmless."""
@@ -135,16 +139,14 @@ class TestHeader:
     def test_time_tells_nothing_about_a_token(self, party):
         """T5: a token that begins like the right one is refused no slower than any other."""
 
-        def median(token):
-            times = []
-            for number in range(60):
-                begun = time.perf_counter()
-                ask(value=authorization(token), address=f"198.51.100.{number}")
-                times.append(time.perf_counter() - begun)
-            return statistics.median(times)
+        def seconds(token, number):
+            begun = time.perf_counter()
+            ask(value=authorization(token), address=f"198.51.100.{number}")
+            return time.perf_counter() - begun
 
-        near, far = median("example-tokem"), median("zzzzzzzzzzzzz")
-        assert abs(near - far) < 0.005
+        # In turns, so that a machine that is busy for a while is busy for both.
+        pairs = [(seconds("example-tokem", each), seconds("zzzzzzzzzzzzz", each)) for each in range(100)]
+        assert abs(statistics.median(near - far for near, far in pairs)) < 0.005
 
 
 class TestKinds:
@@ -166,7 +168,9 @@ class TestKinds:
         issue(party.platform, Kind.SESSION, "revoked", revoked_at=now)
         issue(party.platform, Kind.SESSION, "expired", expires_at=now - timedelta(seconds=1))
         issue(party.platform, Kind.SESSION, "in-grace", expires_at=now + timedelta(minutes=1))
-        answers = [ask(value=authorization(token)).status_code for token in ("revoked", "expired", "in-grace")]
+        answers = [
+            ask(value=authorization(token)).status_code for token in ("revoked", "expired", "in-grace")
+        ]
         assert answers == [401, 401, 200]
 
     def test_suspended_platforms(self, party):
@@ -193,7 +197,9 @@ class TestKinds:
 
 class TestParties:
     def second(self, party, **fields):
-        return PartyFactory(platform=party.platform, country_code="BE", party_id="EMS", name="Taxi Gent", **fields)
+        return PartyFactory(
+            platform=party.platform, country_code="BE", party_id="EMS", name="Taxi Gent", **fields
+        )
 
     def test_one_party_on_each_side_needs_no_headers(self, party, seen):
         """HUB-04, B5."""
@@ -310,6 +316,15 @@ class TestUse:
         assert seen[0].platform.name == party.platform.name
         assert seen[0].platform.on_ambiguous == "resend"
         assert seen[0].platform.approved_hosts == party.platform.approved_hosts
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pooler_may_hand_us_another_server(party):
+    """The statement that was prepared is gone: the call is answered all the same."""
+    assert ask().status_code == 200
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    assert [ask().status_code, ask(value=authorization("wrong")).status_code] == [200, 401]
 
 
 def test_no_token_is_kept_in_the_clear(party):

@@ -39,13 +39,18 @@ class TestInvitation:
         assert one.token_a != two.token_a
         assert one.versions_url == f"{yardgate}/ocpi/versions"
         assert one.platform.allowed_roles == [["EMSP", "NL", "EMS"]]
-        statuses = [Partner().call("GET", one.versions_url, token=each.token_a).http_status for each in (one, two)]
+        statuses = [
+            Partner().call("GET", one.versions_url, token=each.token_a).http_status for each in (one, two)
+        ]
         assert statuses == [200, 200]
 
     def test_a_new_invitation_replaces_the_old(self, yardgate, partner):
         """CRD-09."""
         first, second = invite(partner), invite(partner)
-        statuses = [partner.call("GET", f"{yardgate}/ocpi/versions", token=each).http_status for each in (first, second)]
+        statuses = [
+            partner.call("GET", f"{yardgate}/ocpi/versions", token=each).http_status
+            for each in (first, second)
+        ]
         assert statuses == [401, 200]
         assert Platform.objects.count() == 1
 
@@ -135,7 +140,8 @@ class TestRegistration:
         roles = [("EMSP", "NL", "EMS"), ("EMSP", "BE", "EMS"), ("EMSP", "NL", "EM2")]
         token_a = invite_platform(name=partner.name, roles=roles, now=timezone.now()).token_a
         partner.credentials_override["roles"] = [
-            partner.credentials_role | {"country_code": country, "party_id": party} for _, country, party in roles
+            partner.credentials_role | {"country_code": country, "party_id": party}
+            for _, country, party in roles
         ]
         assert verdict(partner.register(f"{yardgate}/ocpi/versions", token_a)) == (200, 1000)
         assert {(each.role, *each.ocpi_id) for each in Party.objects.exclude(platform=None)} == set(roles)
@@ -167,21 +173,35 @@ REFUSALS = {
     "CRD-04 no roles": (lambda p: p.credentials_override.update(roles=[]), 2001),
     "CRD-04 roles missing": (lambda p: p.credentials_override.update(roles=None), 2001),
     "CRD-04 role without party": (lambda p: p.credentials_override.update(roles=[{"role": "EMSP"}]), 2001),
-    "CRD-04 the same role twice": (lambda p: p.credentials_override.update(roles=[p.credentials_role] * 2), 2001),
+    "CRD-04 the same role twice": (
+        lambda p: p.credentials_override.update(roles=[p.credentials_role] * 2),
+        2001,
+    ),
     "CRD-04 the same role in another case": (
-        lambda p: p.credentials_override.update(roles=[p.credentials_role, p.credentials_role | {"party_id": "ems"}]),
+        lambda p: p.credentials_override.update(
+            roles=[p.credentials_role, p.credentials_role | {"party_id": "ems"}]
+        ),
         2001,
     ),
     "CRD-03 no URL": (lambda p: p.credentials_override.update(url=None), 2001),
-    "CRD-03 URL of 256 characters": (lambda p: p.credentials_override.update(url=p.url + "/" + "x" * 255), 2001),
+    "CRD-03 URL of 256 characters": (
+        lambda p: p.credentials_override.update(url=p.url + "/" + "x" * 255),
+        2001,
+    ),
     "CRD-03 relative URL": (lambda p: p.credentials_override.update(url="/ocpi/versions"), 2001),
     "CRD-03 URL of the details": (lambda p: p.credentials_override.update(url=p.details_url), 3001),
-    "O7 URL with a user": (lambda p: p.credentials_override.update(url=p.versions_url.replace("//", "//u:p@")), 2001),
+    "O7 URL with a user": (
+        lambda p: p.credentials_override.update(url=p.versions_url.replace("//", "//u:p@")),
+        2001,
+    ),
     "CRD-08 T12 a role that was not agreed": (lambda p: setattr(p, "role", "CPO"), 2001),
     "CRD-08 T12 somebody else's party": (lambda p: setattr(p, "party_id", "FRE"), 2001),
     "CRD-08 T12 our own party": (
         lambda p: p.credentials_override.update(
-            roles=[p.credentials_role, p.credentials_role | {"role": "CPO", "country_code": "BE", "party_id": "YRD"}]
+            roles=[
+                p.credentials_role,
+                p.credentials_role | {"role": "CPO", "country_code": "BE", "party_id": "YRD"},
+            ]
         ),
         2001,
     ),
@@ -197,7 +217,9 @@ REFUSALS = {
     "O5 drip": (lambda p: p.fail("drip", on="/versions", seconds=0.2), 3001),
     "O5 a body without end": (lambda p: p.fail("huge", on="/versions"), 3001),
     "O3 an endpoint on another host": (
-        lambda p: p.extra_endpoints.append({"identifier": "cdrs", "role": "RECEIVER", "url": "http://evil.example/"}),
+        lambda p: p.extra_endpoints.append(
+            {"identifier": "cdrs", "role": "RECEIVER", "url": "http://evil.example/"}
+        ),
         3001,
     ),
     "CRD-15 only 2.1.1": (lambda p: p.versions.__setitem__(0, "2.1.1"), 3002),
@@ -449,7 +471,8 @@ class TestRaces:
         partner.endpoints["credentials", "SENDER"] = credentials_url(yardgate)
         partner.accepted.add("B")
         answers = self.race(
-            12, lambda: partner.call("POST", credentials_url(yardgate), partner.credentials("B"), token=token_a)
+            12,
+            lambda: partner.call("POST", credentials_url(yardgate), partner.credentials("B"), token=token_a),
         )
         verdicts = sorted(verdict(answer) for answer in answers)
         assert verdicts[0] == (200, 1000)

@@ -26,7 +26,11 @@ def test_new_tokens():
 def test_the_hash_depends_on_a_key_outside_the_database(settings):
     """A stolen dump opens nothing."""
     before = hash_token("example-token")
-    assert (len(before), hash_token("example-token"), hash_token("Example-token") == before) == (32, before, False)
+    assert (len(before), hash_token("example-token"), hash_token("Example-token") == before) == (
+        32,
+        before,
+        False,
+    )
     settings.TOKEN_PEPPER = "another"
     assert hash_token("example-token") != before
 

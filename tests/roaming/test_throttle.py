@@ -68,8 +68,22 @@ def test_twenty_at_the_same_moment(buckets):
 
 def test_workers_count_together(redis_url):
     """Two processes share one bucket in Redis."""
-    one, other, rate, key = SharedBuckets(redis_url), SharedBuckets(redis_url), Rate(0.01, 4), f"two-{time.time()}"
+    one, other, rate, key = (
+        SharedBuckets(redis_url),
+        SharedBuckets(redis_url),
+        Rate(0.01, 4),
+        f"two-{time.time()}",
+    )
     assert [buckets.take(key, rate) > 0 for buckets in (one, other) * 3] == [False] * 4 + [True] * 2
+
+
+def test_workers_take_handfuls(redis_url):
+    """Together they never get more than the burst, whatever each of them holds in hand."""
+    workers = [SharedBuckets(redis_url) for _ in range(3)]
+    rate, key = Rate(0.001, 100), f"handful-{time.time()}"
+    waits = [workers[number % 3].take(key, rate) for number in range(120)]
+    assert sum(wait == 0.0 for wait in waits) == 100
+    assert waits[:80] == [0.0] * 80
 
 
 def test_without_redis_each_worker_counts_for_itself(settings, caplog):

@@ -49,7 +49,9 @@ class TestOurs:
 
     def test_credentials_are_listed_once_as_sender(self, caller):
         """VER-04."""
-        listed = [each for each in caller.get(DETAILS).data["endpoints"] if each["identifier"] == "credentials"]
+        listed = [
+            each for each in caller.get(DETAILS).data["endpoints"] if each["identifier"] == "credentials"
+        ]
         assert [each["role"] for each in listed] == ["SENDER"]
 
     def test_both_roles_of_a_module_have_urls_of_their_own(self, caller, settings):
@@ -104,7 +106,9 @@ class TestTheirs:
         offers = self.discovered(partner)
         assert [str(each) for each in partner.requests] == ["GET /ocpi/emsp/versions", "GET /ocpi/emsp/2.2.1"]
         assert {each.token for each in partner.requests} == {"B"}
-        assert offers == tuple(Offer(module, role, partner.endpoint(module)) for module, role in partner.offered)
+        assert offers == tuple(
+            Offer(module, role, partner.endpoint(module)) for module, role in partner.offered
+        )
 
     def test_what_we_do_not_know_is_ignored(self, partner):
         """VER-10: version 9.9, custom modules, other roles, broken entries."""
@@ -153,7 +157,10 @@ class TestTheirs:
     def test_failing_partners(self, partner, step, kind, how):
         """CRD-14, O4, O5: 3001 with one text for every reason."""
         partner.fail(kind, on=step, **how)
-        assert self.refusal(partner) == (3001, "the versions of your platform could not be fetched with the token given")
+        assert self.refusal(partner) == (
+            3001,
+            "the versions of your platform could not be fetched with the token given",
+        )
 
     def test_both_calls_share_one_deadline(self, partner, settings):
         """HTP-14: a slow partner cannot take the time twice."""

@@ -83,7 +83,9 @@ def test_new_content_reaches_every_view_and_is_owed_as_a_whole(ours: Party, taxi
     dearer = tariff_object(elements=price("0.55"))
     assert put_tariff(party=ours, tariff=dearer, now=MORNING + HOUR) is True
     view = TariffView.objects.get()
-    assert codec.decode_bytes(v221.Tariff, bytes(view.document)) == replace(dearer, last_updated=MORNING + HOUR)
+    assert codec.decode_bytes(v221.Tariff, bytes(view.document)) == replace(
+        dearer, last_updated=MORNING + HOUR
+    )
     assert view.last_updated == MORNING + HOUR
     assert owed(taxi) == [("tariff", "BE/YRD/GUEST", True)]
     assert owed(vans) == []

@@ -149,7 +149,9 @@ def test_of_two_puts_at_once_the_newer_stays() -> None:
     party = a_partner().party
     assert party is not None
     tokens = [
-        token_object(contract_id=f"C-{minute}", last_updated=token_object().last_updated.replace(minute=minute))
+        token_object(
+            contract_id=f"C-{minute}", last_updated=token_object().last_updated.replace(minute=minute)
+        )
         for minute in range(8)
     ]
     barrier = threading.Barrier(len(tokens))

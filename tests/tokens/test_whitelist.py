@@ -11,9 +11,7 @@ from tokens.whitelist import UNREACHABLE, Use, judge_answer, plan_use
 W = v221.WhitelistType
 A = v221.AllowedType
 OUTCOMES = [*A, UNREACHABLE, "UNKNOWN_TOKEN"]
-maybe_tokens = st.none() | st.builds(
-    token_object, whitelist=st.sampled_from(list(W)), valid=st.booleans()
-)
+maybe_tokens = st.none() | st.builds(token_object, whitelist=st.sampled_from(list(W)), valid=st.booleans())
 
 
 @pytest.mark.parametrize(
@@ -47,7 +45,9 @@ def test_only_allowed_allows(token: v221.Token | None, outcome: str) -> None:
     """TOK-13, TOK-16, TOK-17: an answer outweighs the cache both ways; only silence is filled from it."""
     verdict = judge_answer(token, outcome)
     assert (verdict is Use.ALLOW) == (outcome == A.ALLOWED)
-    assert verdict is not Use.ALLOW_FROM_CACHE or (outcome == UNREACHABLE and token is not None and token.valid)
+    assert verdict is not Use.ALLOW_FROM_CACHE or (
+        outcome == UNREACHABLE and token is not None and token.valid
+    )
     assert verdict is not Use.ASK
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from config import datadir
-from config.stack import Binding, Stack
+from config.binding import Binding
+from config.stack import Cancelled, Stack
 from demo.stage import Checks
 from demo.story import Story
 
@@ -21,14 +22,20 @@ MARK = "made-by-demo"
 
 
 class Command(BaseCommand):
-    help = "Start everything on this machine, play the story over real protocols, print PASS/FAIL, stay running."
+    help = (
+        "Start everything on this machine, play the story over real protocols, print PASS/FAIL, stay running."
+    )
     requires_system_checks: list[str] = []  # noqa: RUF012  # Django declares it as a list
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--headless", action="store_true", help="play, check, stop; exit code 0 or 1; any free ports")
+        parser.add_argument(
+            "--headless", action="store_true", help="play, check, stop; exit code 0 or 1; any free ports"
+        )
         parser.add_argument("--http", default="", help="HOST:PORT of web (default 127.0.0.1:8000)")
         parser.add_argument("--ocpp", default="", help="HOST:PORT for stations (default 127.0.0.1:9000)")
-        parser.add_argument("--data", default=str(datadir.data_dir() / "demo"), help="data folder, emptied at the start")
+        parser.add_argument(
+            "--data", default=str(datadir.data_dir() / "demo"), help="data folder, emptied at the start"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
@@ -40,11 +47,14 @@ class Command(BaseCommand):
                 folder=_fresh_folder(Path(options["data"]).resolve()),
                 http=Binding.parse(options["http"] or ("127.0.0.1:0" if headless else "127.0.0.1:8000")),
                 ocpp=Binding.parse(options["ocpp"] or ("127.0.0.1:0" if headless else "127.0.0.1:9000")),
+                is_cancelled=stop.is_set,
             )
             # Partners of the demo see progress every second; a real one every minute.
             os.environ["SESSION_UPDATE_SECONDS"] = "1"
             self.stdout.write("Starting PostgreSQL, Redis, web, worker, beat, sweeper and gateway …")
             addresses = stack.start()
+        except Cancelled:
+            return
         except (ValueError, RuntimeError) as error:
             raise CommandError(str(error)) from error
         checks = Checks(tell=self._tell)
@@ -73,11 +83,15 @@ class Command(BaseCommand):
         self._tell(f"\nadmin    {story.http}/admin/")
         for name, group in LOGINS:
             password = secrets.token_urlsafe(12)
-            story.manage("setup_staff", "--create", name, "--group", group, "--password-stdin", stdin=password)
+            story.manage(
+                "setup_staff", "--create", name, "--group", group, "--password-stdin", stdin=password
+            )
             self._tell(f"         {name} / {password}  ({group})")
         self._tell(f"OCPI     {story.http}/ocpi/versions   (OpenAPI: {story.http}/ocpi/2.2.1/openapi.json)")
         self._tell(f"OCPP     {story.ocpp}/GENT-01")
-        self._tell(f"data     {stack.folder}   commands: YARDGATE_DATA={stack.folder} .venv/bin/python manage.py …")
+        self._tell(
+            f"data     {stack.folder}   commands: YARDGATE_DATA={stack.folder} .venv/bin/python manage.py …"
+        )
         self._tell("Partners and stations stay connected. Ctrl-C stops everything.")
 
     def _tell(self, line: str) -> None:

@@ -31,12 +31,14 @@ class Command(BaseCommand):
             raise CommandError(f"{path} was not loaded, nothing has changed:\n{error}") from error
         except depots.NotHere as error:
             line = depot_file.Lines(yaml.compose(path.read_text(), Loader=yaml.SafeLoader)).of(error.path)
-            raise CommandError(f"{path} was not loaded, nothing has changed:\nline {line}: {error}") from error
+            raise CommandError(
+                f"{path} was not loaded, nothing has changed:\nline {line}: {error}"
+            ) from error
         if options["json"]:
             self.stdout.write(json.dumps(asdict(report)))
             return
-        for line in report.created:
-            self.stdout.write(f"created  {line}")
-        for line in report.changed:
-            self.stdout.write(f"changed  {line}")
+        for row in report.created:
+            self.stdout.write(f"created  {row}")
+        for row in report.changed:
+            self.stdout.write(f"changed  {row}")
         self.stdout.write(f"{report.unchanged} unchanged")

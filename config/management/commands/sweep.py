@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from config import sweeper
+from roaming.delivery import wake
 from roaming.delivery.drain import CONCURRENCY, Drainer
 
 
@@ -34,7 +35,7 @@ class Command(BaseCommand):
             clock=timezone.now, jitter=lambda: random.uniform(-1, 1), concurrency=max(workers, 1)
         ) as drainer:
             if once:
-                self.stdout.write(f"{drainer.drain()} turns taken")
+                self.stdout.write(f"turns taken: {drainer.drain()}")
                 return
 
             def end(*_: object) -> None:
@@ -43,8 +44,13 @@ class Command(BaseCommand):
 
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, end)
-            periodic = threading.Thread(target=sweeper.run, args=(stop,), name="timetable")
+            periodic = threading.Thread(
+                target=sweeper.run, args=(stop,), kwargs={"without": {wake.TASK}}, name="timetable"
+            )
             periodic.start()
-            drainer.drain_forever()
-            stop.set()
-            periodic.join()
+            try:
+                drainer.drain_forever()
+            finally:
+                # Whatever ends one of the two ends the process: half of it would look alive.
+                stop.set()
+                periodic.join()

@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--platform", help="name of one platform; default: all that are connected")
         parser.add_argument("--full", action="store_true", help="the whole list, not only what is new")
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         """Pull, and fail when any list could not be read to its end."""
         platforms = Platform.objects.filter(status=Platform.Status.CONNECTED).order_by("pk")
         if options["platform"]:

@@ -1,0 +1,27 @@
+"""The OpenAPI document of what this installation serves, generated from the types and the interface table."""
+
+from functools import cache
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from ocpi import codec
+from ocpi.interfaces import V221_INTERFACES
+from ocpi.openapi import document
+
+
+def openapi(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  # the same for everybody
+    """Answer the document; it is public, as the protocol is."""
+    return HttpResponse(_document(), content_type="application/json")
+
+
+@cache
+def _document() -> bytes:
+    served = {
+        key: V221_INTERFACES[key]
+        for key in (("versions", "SENDER"), *settings.OCPI_INTERFACES)
+        if key in V221_INTERFACES
+    }
+    return codec.encode(
+        document(served, base_url=settings.OCPI_PUBLIC_URL, title="Yardgate", version="2.2.1")
+    )

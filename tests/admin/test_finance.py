@@ -1,0 +1,201 @@
+"""What finance does: export a month, check the books, and settle the sessions that could not be billed."""
+
+import csv
+import io
+from dataclasses import fields
+from datetime import UTC, datetime
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from cdrs import exports
+from cdrs.models import CDR, Correction, Review
+from config.groups import set_up_groups
+from roaming.models import Obligation
+from roaming.pages import change_url
+from tests.admin.conftest import PASSWORD, logged_in, staff
+from tests.admin.test_actions import errors, last_entry, said, verb
+from tests.admin.world import SECRETS, World, changed_tables, everything, furnish
+
+EXPORT = "/admin/cdrs/cdr/export/"
+
+
+class TestReviews:
+    pytestmark = pytest.mark.django_db
+
+    def test_the_queue_says_why_and_the_open_ones_come_first(self, finance: Client, world) -> None:
+        text = finance.get(reverse("admin:cdrs_review_changelist")).content.decode()
+        assert "waiting for a person" in text
+        assert world.review.reasons[0]["text"] in text
+
+    def test_a_correction_seals_it_in_a_persons_name(self, finance: Client, world) -> None:
+        url = verb("cdrs_review_seal", world.review)
+        form = {"meter_stop_wh": "1012000", "reason": "read off the meter by Fien", "password": PASSWORD}
+        answer = finance.post(url, form)
+        cdr = CDR.objects.get(session=world.review.session)
+        assert said(finance, answer) == [f"Sealed as CDR {cdr.ocpi_id}: 4.70 EUR without VAT."]
+        assert cdr.energy_kwh == 12
+        correction = Correction.objects.get()
+        assert (correction.made_by, correction.reason, correction.changes) == (
+            "fien", "read off the meter by Fien", {"meter_stop_wh": 1_012_000},
+        )  # fmt: skip
+        assert Review.objects.get(pk=world.review.pk).resolved_by == "fien"
+        assert last_entry()[0] == "fien"
+
+    def test_corrected_times_are_those_of_the_depots_clock(self, finance: Client, world) -> None:
+        form = {
+            "meter_stop_wh": "1012000", "ended_at": "2026-11-19T21:30:00", "reason": "camera", "password": PASSWORD,
+        }  # fmt: skip
+        finance.post(verb("cdrs_review_seal", world.review), form)
+        assert CDR.objects.get(session=world.review.session).ended_at == datetime(
+            2026, 11, 19, 20, 30, tzinfo=UTC
+        )
+
+    def test_a_finding_that_may_be_accepted_is_accepted(self, finance: Client, world) -> None:
+        page = finance.get(verb("cdrs_review_seal", world.review))
+        codes = [code for code, _ in page.context["form"].fields["accepted"].choices]
+        assert codes == ["ZERO_ENERGY"]
+        finance.post(
+            verb("cdrs_review_seal", world.review),
+            {"accepted": codes, "reason": "flat fee", "password": PASSWORD},
+        )
+        assert CDR.objects.get(session=world.review.session).energy_kwh == 0
+
+    def test_a_correction_that_does_not_help_is_kept_and_says_what_is_left(
+        self, finance: Client, world
+    ) -> None:
+        answer = finance.post(
+            verb("cdrs_review_seal", world.review), {"reason": "try again", "password": PASSWORD}
+        )
+        assert said(finance, answer) == [
+            "The correction is kept, but the session is still held: ZERO_ENERGY."
+        ]
+        assert not CDR.objects.filter(session=world.review.session).exists()
+
+    @pytest.mark.parametrize(
+        ("form", "words"),
+        [
+            ({"reason": "x", "password": "wrong"}, "This is not your password."),
+            ({"reason": "", "password": PASSWORD}, "required"),
+            ({"reason": "x"}, "required"),
+            ({"reason": "x", "password": PASSWORD, "meter_stop_wh": "-5"}, "greater than or equal to 0"),
+            (
+                {"reason": "x", "password": PASSWORD, "accepted": ["STOP_BEFORE_START"]},
+                "not one of the available choices",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["cdrs_review_seal", "cdrs_review_waive"])
+    def test_without_password_and_reason_nothing_moves(
+        self, name: str, form, words: str, finance: Client, world
+    ) -> None:
+        if name == "cdrs_review_waive" and len(form) > 2:
+            pytest.skip("nothing else is asked there")
+        before = everything()
+        assert words in errors(finance.post(verb(name, world.review), form))
+        assert changed_tables(before) == set()
+
+    def test_it_is_closed_without_billing_once(self, finance: Client, world) -> None:
+        form = {"reason": "the station was being tested", "password": PASSWORD}
+        finance.post(verb("cdrs_review_waive", world.review), form)
+        review = Review.objects.get(pk=world.review.pk)
+        assert (review.resolved_by, review.resolution) == ("fien", "not billed: the station was being tested")
+        before = everything()
+        for name in ("cdrs_review_waive", "cdrs_review_seal"):
+            assert "has no open review" in errors(finance.post(verb(name, world.review), form))
+        assert changed_tables(before) == set()
+
+
+class TestCdrs:
+    pytestmark = pytest.mark.django_db
+
+    def test_its_page_explains_the_bill_and_proves_the_seal(self, finance: Client, world) -> None:
+        text = finance.get(change_url(world.cdr)).content.decode()
+        assert "sound: bytes and chain match" in text
+        assert bytes(world.cdr.sha256).hex() in text
+        assert "20 kWh" in text
+        assert "…E680" in text
+
+    def test_seals_of_chosen_cdrs_are_checked(self, finance: Client, world) -> None:
+        data = {"action": "check_seals", "_selected_action": [world.cdr.pk]}
+        answer = finance.post(reverse("admin:cdrs_cdr_changelist"), data)
+        assert said(finance, answer) == ["1 of 1 seals are sound."]
+
+    def test_the_list_says_whether_the_partner_has_it(self, finance: Client, world) -> None:
+        page = reverse("admin:cdrs_cdr_changelist")
+        assert ">pending<" in finance.get(page).content.decode()
+        Obligation.objects.filter(kind="cdr").update(state="ACKED")
+        assert ">acknowledged<" in finance.get(page).content.decode()
+
+    def test_totals_are_shown_before_the_download(self, finance: Client, world) -> None:
+        answer = finance.post(EXPORT, {"month": "2026-11", "depot": "gent-noord", "party": world.party.pk})
+        totals = exports.totals(CDR.objects.all())["EUR"]
+        assert f"{totals.excl_vat:.2f} EUR" in answer.content.decode()
+        empty = finance.post(EXPORT, {"month": "2026-10"}).content.decode()
+        assert ">none<" in empty
+
+    def test_a_tariff_is_tried_and_not_withdrawn_while_it_is_used(self, finance: Client, world) -> None:
+        tariff = world.grant.tariff
+        form = {
+            "zone": "Europe/Brussels", "start": "2026-11-24T22:00", "energy_kwh": "10", "charging_minutes": "60",
+            "parking_minutes": "60",
+        }  # fmt: skip
+        before = everything()
+        text = finance.post(verb("tariffs_tariff_try_it", tariff), form).content.decode()
+        # 0.50 + 10 kWh at 0.39 + one hour of parking at 3.00, without VAT.
+        assert "7.40 EUR" in text
+        assert "8.95 EUR" in text
+        assert "is in use by grants of" in errors(finance.post(verb("tariffs_tariff_withdraw", tariff)))
+        assert changed_tables(before) == set()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestSnapshots:
+    """These pages read from one snapshot of their own, so the rows must really be committed."""
+
+    @pytest.fixture
+    def committed(self) -> World:
+        set_up_groups()
+        return furnish()
+
+    @pytest.fixture
+    def fien(self, committed: World) -> Client:
+        return logged_in(staff("fien", "Finance"))
+
+    def test_the_file_is_that_of_the_command(self, fien: Client, committed: World) -> None:
+        answer = fien.post(EXPORT, {"month": "2026-11", "download": "csv"})
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="cdrs-2026-11.csv"'
+        assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+        written = io.StringIO()
+        exports.write_csv(out=written, cdrs=CDR.objects.all())
+        sent = b"".join(answer.streaming_content).decode()
+        assert sent == written.getvalue()
+        (row,) = csv.DictReader(io.StringIO(sent))
+        assert row["cdr_id"] == committed.cdr.ocpi_id
+        assert [secret for secret in SECRETS if secret in sent] == []
+        assert LogEntry.objects.filter(user__username="fien", object_repr="cdrs-2026-11.csv").count() == 1
+
+    def test_books_that_balance_and_books_that_do_not(self, fien: Client, committed: World) -> None:
+        assert {each.name for each in fields(committed)} >= {"cdr", "review"}
+        assert "The books balance" in fien.get("/admin/cdrs/cdr/books/").content.decode()
+        Obligation.objects.filter(kind="cdr").delete()
+        text = fien.get("/admin/cdrs/cdr/books/").content.decode()
+        assert "The books do not balance" in text
+        assert "it is owed to nobody" in text
+
+    def test_a_cdr_that_was_altered_is_shown_as_such(self, fien: Client, committed: World) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE cdrs_cdr DISABLE TRIGGER USER")
+            cursor.execute("UPDATE cdrs_cdr SET body = replace(encode(body, 'escape'), '20', '10')::bytea")
+            cursor.execute("ALTER TABLE cdrs_cdr ENABLE TRIGGER USER")
+        data = {"action": "check_seals", "_selected_action": [committed.cdr.pk]}
+        answer = fien.post(reverse("admin:cdrs_cdr_changelist"), data)
+        words = said(fien, answer)
+        assert words == [
+            f"CDR {committed.cdr.ocpi_id}: its bytes do not match its sha256",
+            "0 of 1 seals are sound.",
+        ]
+        assert "its bytes do not match its sha256" in fien.get(change_url(committed.cdr)).content.decode()

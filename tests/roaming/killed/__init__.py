@@ -1,0 +1,1 @@
+"""An app whose pushes are those of the delivery tests."""
