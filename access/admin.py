@@ -162,7 +162,8 @@ class GrantAdmin(OperatorAdmin):
                     "max_concurrent",
                     "valid_from",
                     "valid_to",
-                )
+                ),
+                "description": "Dates and times of validity are UTC.",
             },
         ),
         ("What the partner sees", {"fields": ("status_mask", "priority_class")}),
@@ -259,7 +260,7 @@ class DecisionAdmin(ReadOnlyAdmin):
     def local_time(self, decision: Decision) -> str:
         """On the depot's clock, with the second that decided."""
         zone = ZoneInfo(decision.location.depot.time_zone if decision.location else "UTC")
-        return f"{decision.at.astimezone(zone):%a %d %b %Y %H:%M:%S}"
+        return f"{decision.at.astimezone(zone):%a %d %b %Y %H:%M:%S} {zone.key}"
 
     @display(description="Outcome", ordering="outcome")
     def result(self, decision: Decision) -> SafeString:

@@ -108,7 +108,7 @@ def seal_page(admin: ModelAdmin, request: HttpRequest, review: Review) -> HttpRe
     lines = [
         f"The station said: {clock(session.started_at, zone)} to {ended} ({zone.key}), register {session.meter_start_wh} to "
         f"{session.meter_last_wh} Wh. Leave empty what is right.",
-        *(f"{each['code']}: {each['text']} {each['remedy']}" for each in review.reasons),
+        *(f"{each['code']}: {each['text']}. {each['remedy']}" for each in review.reasons),
     ]
     with timezone.override(zone):
         return ask(

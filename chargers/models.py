@@ -22,6 +22,19 @@ class Station(models.Model):
     connected_at = models.DateTimeField(null=True, blank=True, editable=False)
     booted_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    clock_skew_seconds = models.BigIntegerField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="How far its clock is ahead (negative: behind), as its messages since the boot tell.",
+    )
+    refused_configuration = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text="Keys that are not as they must be: {key: {wanted, has, answer}}; empty is as wanted.",
+    )
+    configuration_read_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering: ClassVar = ["identity"]
@@ -38,7 +51,7 @@ class StationCall(models.Model):
         SENT = "SENT", "sent"
         DONE = "DONE", "answered"
         FAILED = "FAILED", "failed"
-        EXPIRED = "EXPIRED", "never sent: too late"
+        EXPIRED = "EXPIRED", "too late"
 
     identity = models.CharField(max_length=48)
     action = models.CharField(max_length=30)

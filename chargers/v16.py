@@ -4,36 +4,46 @@ The answer leaves only after the handler has returned, that is after its commit:
 station deletes its copy on it (charging.md 4.4). Payloads satisfy the standard's schemas already.
 """
 
-from collections.abc import Callable, Iterable
+import json
+import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
-from chargers.frames import ErrorCode, Payload
+from django.db import InterfaceError, OperationalError, transaction
+
+from chargers import clocks, provisioning
 from chargers.connection import CallRefused
+from chargers.frames import ErrorCode, Payload
 from chargers.models import Station
-from charging import authorize, stations, transactions
+from chargers.readings import instant, samples_of
+from charging import authorize, quarantine, stations, transactions
 from sessions.services import Reading
 
+log = logging.getLogger(__name__)
+
 HEARTBEAT_SECONDS = 60
-# Measurand absent means the import register (OCPP 1.6, 7.31); unit absent means Wh (7.48).
-REGISTER = "Energy.Active.Import.Register"
-POWER = "Power.Active.Import"
-FACTORS = {"Wh": Decimal(1), "kWh": Decimal(1000), "W": Decimal(1), "kW": Decimal(1000)}
+# More connectors than any station has, and what a row can hold.
+MAX_CONNECTOR = 32_767
+# What a station drops when it was answered, and what is billed: not even a fault of ours may lose these.
+BILLED = frozenset({"StartTransaction", "MeterValues", "StopTransaction"})
 
 Handler = Callable[[str, Payload, datetime], Payload]
 
 
 def boot_notification(identity: str, payload: Payload, now: datetime) -> Payload:
-    """BootNotification: remember what the station is; what ran before may be lost."""
-    Station.objects.filter(identity=identity).update(
-        vendor=payload["chargePointVendor"],
-        model=payload["chargePointModel"],
-        firmware_version=payload.get("firmwareVersion", ""),
-        booted_at=now,
-        last_seen_at=now,
-    )
-    stations.booted(station_identity=identity, now=now)
+    """BootNotification: remember what the station is; what ran before may be lost; look at its configuration."""
+    with transaction.atomic():
+        provisioning.begin(identity=identity, now=now)
+        Station.objects.filter(identity=identity).update(
+            vendor=payload["chargePointVendor"],
+            model=payload["chargePointModel"],
+            firmware_version=payload.get("firmwareVersion", ""),
+            booted_at=now,
+            last_seen_at=now,
+            clock_skew_seconds=None,
+        )
+        stations.booted(station_identity=identity, now=now)
     return {"status": "Accepted", "currentTime": _text(now), "interval": HEARTBEAT_SECONDS}
 
 
@@ -45,12 +55,18 @@ def heartbeat(identity: str, _payload: Payload, now: datetime) -> Payload:
 
 def status_notification(identity: str, payload: Payload, now: datetime) -> Payload:
     """StatusNotification: ordered by the station's own time, ours when it gives none."""
+    skew_seconds = None
+    at = now
+    if "timestamp" in payload:
+        at = _instant(payload["timestamp"])
+        skew_seconds = clocks.observe(identity=identity, said=at, now=now)
     stations.connector_status(
         station_identity=identity,
-        ocpp_connector=payload["connectorId"],
+        ocpp_connector=_connector(payload),
         status=payload["status"],
-        at=instant(payload["timestamp"]) if "timestamp" in payload else now,
+        at=at,
         now=now,
+        skew_seconds=skew_seconds,
     )
     return {}
 
@@ -58,7 +74,7 @@ def status_notification(identity: str, payload: Payload, now: datetime) -> Paylo
 def authorize_tag(identity: str, payload: Payload, now: datetime) -> Payload:
     """Authorize: somebody holds a card to the reader."""
     answer = authorize.tap(station_identity=identity, id_tag=payload["idTag"], now=now)
-    return {"idTagInfo": _id_tag_info(answer.status, answer.expires_at)}
+    return {"idTagInfo": _id_tag_info(answer.status, answer.expires_at, answer.parent_id_tag)}
 
 
 def start_transaction(identity: str, payload: Payload, now: datetime) -> Payload:
@@ -66,41 +82,48 @@ def start_transaction(identity: str, payload: Payload, now: datetime) -> Payload
     answer = transactions.started(
         begin=transactions.Begin(
             station_identity=identity,
-            ocpp_connector=payload["connectorId"],
+            ocpp_connector=_connector(payload),
             id_tag=payload["idTag"],
-            at=instant(payload["timestamp"]),
+            at=_instant(payload["timestamp"]),
             meter_start_wh=payload["meterStart"],
         ),
         now=now,
     )
     return {
         "transactionId": answer.transaction_id,
-        "idTagInfo": _id_tag_info(answer.status, answer.expires_at),
+        "idTagInfo": _id_tag_info(answer.status, answer.expires_at, answer.parent_id_tag),
     }
 
 
 def meter_values(identity: str, payload: Payload, now: datetime) -> Payload:
-    """MeterValues: those of a transaction become readings; others (clock-aligned, idle) are only acknowledged."""
-    if (transaction_id := payload.get("transactionId")) is not None:
-        transactions.metered(
+    """MeterValues: those of a transaction become readings; others (idle, main meter) are only acknowledged."""
+    readings, unreadable = _readings(payload["meterValue"])
+    transactions.metered(
+        metering=transactions.Metering(
             station_identity=identity,
-            transaction_id=transaction_id,
-            readings=readings_of(payload["meterValue"]),
-            now=now,
-        )
+            ocpp_connector=_connector(payload),
+            transaction_id=payload.get("transactionId"),
+            readings=readings,
+            unreadable=unreadable,
+        ),
+        now=now,
+    )
     return {}
 
 
 def stop_transaction(identity: str, payload: Payload, now: datetime) -> Payload:
     """StopTransaction: closes the transaction, its session and its CDR in one commit."""
+    readings, unreadable = _readings(payload.get("transactionData", []))
     transactions.stopped(
         end=transactions.End(
             station_identity=identity,
             transaction_id=payload["transactionId"],
-            at=instant(payload["timestamp"]),
+            at=_instant(payload["timestamp"]),
             meter_stop_wh=payload["meterStop"],
             reason=payload.get("reason", "Local"),
-            readings=readings_of(payload.get("transactionData", ())),
+            id_tag=payload.get("idTag", ""),
+            readings=readings,
+            unreadable=unreadable,
         ),
         now=now,
     )
@@ -133,63 +156,56 @@ HANDLERS: dict[str, Handler] = {
 
 
 def handle(identity: str, action: str, payload: Payload, now: datetime) -> Payload:
-    """Store one message and return its answer. Errors: CallRefused for an action that we do not serve."""
+    """Store one message and return its answer.
+
+    Errors: CallRefused for an action that we do not serve, and what the database raises. A message about a
+    transaction that breaks us is kept for a person before it is refused: a station gives up after a few tries.
+    """
     handler = HANDLERS.get(action)
     if handler is None:
         raise CallRefused(ErrorCode.NOT_SUPPORTED, f"{action} is not supported here")
-    return handler(identity, payload, now)
-
-
-def instant(text: str) -> datetime:
-    """Read a station's time; a station that names no zone means UTC (OCPP 1.6, 3.12)."""
     try:
-        at = datetime.fromisoformat(text)
+        return handler(identity, payload, now)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        if action in BILLED:
+            _quarantine(identity, action, payload, error)
+        raise
+
+
+def _quarantine(identity: str, action: str, payload: Payload, error: Exception) -> None:
+    kept = json.loads(json.dumps(payload, default=str))
+    reason = f"could not be processed: {type(error).__name__}: {error}"
+    quarantine.keep(station_identity=identity, action=action, payload=kept, reason=reason)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        return instant(text)
     except ValueError as error:
-        raise CallRefused(
-            ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, f"timestamp '{text[:40]}' is not an ISO 8601 instant"
-        ) from error
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+        raise CallRefused(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, str(error)) from error
 
 
-def readings_of(meter_values: Iterable[dict[str, Any]]) -> tuple[Reading, ...]:
-    """Register readings in Wh (and power in W where given) of a list of OCPP MeterValue objects."""
-    readings = []
-    for meter_value in meter_values:
-        energy = _sampled(meter_value, REGISTER)
-        if energy is not None:
-            power = _sampled(meter_value, POWER)
-            readings.append(
-                Reading(
-                    at=instant(meter_value["timestamp"]),
-                    energy_wh=round(energy),
-                    power_w=None if power is None else round(power),
-                )
-            )
-    return tuple(readings)
+def _readings(meter_values: list[dict[str, Any]]) -> tuple[tuple[Reading, ...], tuple[str, ...]]:
+    samples, unreadable = samples_of(meter_values)
+    return tuple(Reading(each.at, each.energy_wh, each.power_w) for each in samples), unreadable
 
 
-def _sampled(meter_value: dict[str, Any], measurand: str) -> Decimal | None:
-    for sample in meter_value["sampledValue"]:
-        is_total = "phase" not in sample and sample.get("location", "Outlet") == "Outlet"
-        if sample.get("measurand", REGISTER) == measurand and is_total and sample.get("format", "Raw") == "Raw":
-            return _number(sample["value"]) * FACTORS.get(sample.get("unit", "Wh"), Decimal(1))
-    return None
+def _connector(payload: Payload) -> int:
+    number: int = payload["connectorId"]
+    if not 0 <= number <= MAX_CONNECTOR:
+        raise CallRefused(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, f"connectorId {number} is no connector")
+    return number
 
 
-def _number(text: str) -> Decimal:
-    try:
-        value = Decimal(text)
-    except ArithmeticError as error:
-        raise CallRefused(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, f"value '{text[:40]}' is no number") from error
-    if not value.is_finite() or abs(value) > 10**12:
-        raise CallRefused(ErrorCode.PROPERTY_CONSTRAINT_VIOLATION, f"value '{text[:40]}' is no meter reading")
-    return value
-
-
-def _id_tag_info(status: str, expires_at: datetime | None) -> Payload:
-    if expires_at is None or status != "Accepted":
-        return {"status": status}
-    return {"status": status, "expiryDate": _text(expires_at)}
+def _id_tag_info(status: str, expires_at: datetime | None, parent_id_tag: str | None) -> Payload:
+    info: Payload = {"status": status}
+    if status == "Accepted" and expires_at is not None:
+        info["expiryDate"] = _text(expires_at)
+    if status == "Accepted" and parent_id_tag is not None:
+        info["parentIdTag"] = parent_id_tag
+    return info
 
 
 def _text(at: datetime) -> str:

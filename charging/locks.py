@@ -1,8 +1,8 @@
 """The one order in which charging takes locks, so that no two of its transactions wait for each other.
 
-    Transaction, Command  >  bays (the Location's row)  >  card  >  Session  >  feeds
+    StationCall  >  Transaction  >  Command  >  bays (the Location's row)  >  card  >  Session  >  feeds
 
-A station's message begins at its Transaction, an answer at its Command; both may then need the bay, the session
+A station's message begins at its Transaction, an answer at its StationCall; both may then need the bay, the session
 and at last a place in a feed (sessions/feed.py). Whoever needs two of these takes the one further left first,
 also when it will only look at it: a foreign key to a row is a lock on that row too.
 """

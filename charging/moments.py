@@ -41,4 +41,7 @@ def without_skew(said: datetime, *, skew_seconds: int | None) -> datetime:
     """The station's time on our clock, when its own is known to be wrong."""
     if skew_seconds is None or abs(skew_seconds) <= ALARM.total_seconds():
         return said
-    return said - timedelta(seconds=skew_seconds)
+    try:
+        return said - timedelta(seconds=skew_seconds)
+    except OverflowError:
+        return said

@@ -48,12 +48,15 @@ def open_for(
 ) -> Session:
     """Open the session that a verdict allowed, on the bay that it chose.
 
-    Errors: sessions.services.EvseTaken when another session won the bay; then nothing was stored.
+    Errors: sessions.services.EvseTaken when another session won the bay; then nothing was stored. ValueError for a
+    verdict without a grant: the fleet charges without sessions.
     """
+    if allow.grant_id is None:
+        raise ValueError("a session needs the grant that allowed it")
     evse = EVSE.objects.select_related("location__depot__operator").get(uid=allow.evse_uid)
     connectors = {connector.ocpi_id: connector for connector in evse.connectors.all()}
     connector = connectors[connector_id] if connector_id in connectors else next(iter(connectors.values()))
-    grant = Grant.objects.select_related("tariff").get(pk=int(allow.grant_id or 0))
+    grant = Grant.objects.select_related("tariff").get(pk=int(allow.grant_id))
     location: Location = evse.location
     # Bays are locked before sessions, everywhere; when the session is refused, this is undone with it.
     set_serving(evse=evse, party=guest.party, now=now)

@@ -23,7 +23,6 @@ from roaming.delivery.admin import HELD
 from roaming.models import Lane, Obligation
 from roaming.operators import clock, duration
 from sessions.models import Session
-from tariffs.readable import amount
 
 AGEING = timedelta(hours=1)
 RECENT = timedelta(hours=24)
@@ -196,7 +195,7 @@ def _running(session: Session, now: datetime) -> dict[str, Any]:
         "location": str(session.location),
         "partner": str(session.party),
         "since": clock(session.started_at, zone, today=now),
-        "kwh": "" if session.status == v221.SessionStatus.PENDING else f"{amount(session.kwh)} kWh",
+        "kwh": "" if session.status == v221.SessionStatus.PENDING else f"{session.kwh:.1f} kWh",
         "ends": clock(session.must_end_by, zone, today=now) if session.must_end_by else "no end set",
         "left": _left(left),
         "tone": _tone(left),

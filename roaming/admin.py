@@ -120,13 +120,6 @@ class PlatformAdmin(OperatorAdmin):
         """Who may bring in a partner."""
         return bool(request.user.has_perm("roaming.add_platform"))
 
-    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Lists of a few words need no large box."""
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if db_field.name in ("approved_hosts", "allowed_roles"):
-            field.widget.attrs["rows"] = 2
-        return field
-
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """Only what can be done with the connection as it stands."""
         row = self.get_object(request, str(object_id))

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.contrib.admin.checks import ModelAdminChecks
-from django.db.models import Model, QuerySet
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import JSONField, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -39,6 +40,13 @@ class OperatorAdmin(ModelAdmin):
         """Who may use the verbs of this page: those who may change the model, even where no form is offered."""
         meta = self.opts
         return bool(request.user.has_perm(f"{meta.app_label}.change_{meta.model_name}"))
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Lists of a few words need no large box."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and isinstance(db_field, ArrayField | JSONField):
+            field.widget.attrs["rows"] = 2
+        return field
 
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:  # noqa: FBT001
         """Write what the form changed and nothing else: the product writes other fields of the same row."""

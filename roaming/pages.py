@@ -55,7 +55,7 @@ def _ours(given: forms.Widget) -> forms.Widget:
             return ours(attrs=given.attrs)
     if isinstance(given, forms.Select) and not given.allow_multiple_selected:
         return UnfoldAdminSelectWidget(attrs=given.attrs, choices=given.choices)
-    if isinstance(given, forms.TextInput):
+    if isinstance(given, forms.widgets.Input) and not given.is_hidden:
         return UnfoldAdminTextInputWidget(attrs={**given.attrs, "type": given.input_type})
     return given
 

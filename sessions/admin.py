@@ -34,7 +34,7 @@ STATUS_COLOURS = {
 class SessionAdmin(ReadOnlyAdmin):
     """Charging sessions of guests."""
 
-    list_display = ("started", "evse", "location", "party", "state", "energy", "cost", "ends", "is_estimated")
+    list_display = ("started", "evse", "location", "party", "state", "energy", "cost", "ends", "remark")
     list_filter = ("status", "party", "location__depot", "is_estimated", "end_reason")
     list_select_related = ("evse", "location__depot", "party")
     search_fields = ("id", "decision_ref", "authorization_reference")
@@ -89,6 +89,11 @@ class SessionAdmin(ReadOnlyAdmin):
         if session.ended_at is not None or session.must_end_by is None:
             return "–"
         return clock(session.must_end_by, ZoneInfo(session.time_zone))
+
+    @display(description="")
+    def remark(self, session: Session) -> SafeString | str:
+        """What makes it unlike the others."""
+        return badge("estimated", "amber") if session.is_estimated else ""
 
     @display(description="Had to end by")
     def must_end(self, session: Session) -> str:

@@ -37,9 +37,10 @@ class RunningStack:
         """`manage.py up` on free ports, until it says that it is ready."""
         ports = ("--http", "127.0.0.1:0", "--ocpp", "127.0.0.1:0")
         self.process = self.launch("up", "--data", str(self.folder), *ports, *arguments)
-        ready = wait_for(lambda: self.out or self.has_ended, START_SECONDS)
+        wait_for(lambda: self.out or self.has_ended, START_SECONDS)
+        assert self.out, f"`up` was not ready within {START_SECONDS} s\n{self.story()}"
         addresses = self.addresses
-        assert ready and not self.has_ended and addresses is not None, self.story()
+        assert addresses is not None, self.story()
         return addresses
 
     def launch(self, *arguments: str) -> subprocess.Popen[str]:
@@ -61,7 +62,9 @@ class RunningStack:
     @property
     def child_environment(self) -> dict[str, str]:
         """Nothing of the servers that the tests themselves may have been given."""
-        kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+        kept = {
+            name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")
+        }
         return kept | {"YARDGATE_DATA": str(self.folder)} | dict(self.environment)
 
     @property

@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
@@ -102,9 +103,11 @@ class DeliveryAdmin(ReadOnlyAdmin):
         return without(wrong, super().get_actions_detail(request, object_id))
 
     @display(description="What", ordering="kind")
-    def what(self, obligation: Obligation) -> str:
+    def what(self, obligation: Obligation) -> SafeString:
         """Kind and object."""
-        return f"{obligation.kind} {obligation.object_key}"
+        return format_html(
+            '<b>{}</b><br><small class="yg-quiet">{}</small>', obligation.kind, obligation.object_key
+        )
 
     @display(description="State", ordering="state")
     def shown_state(self, obligation: Obligation) -> SafeString:

@@ -41,6 +41,7 @@ def test_it_asks_few_questions_whatever_the_number_of_rows(operator: Client, wor
     Lane.objects.update(breaker="OPEN")
     with CaptureQueriesContext(connection) as many:
         text_of(operator)
+    print(*[q['sql'][:150] for q in few], sep='\n')
     assert (len(few), len(many)) == (QUERIES, QUERIES)
 
 

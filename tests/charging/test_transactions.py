@@ -9,7 +9,7 @@ from cdrs.models import CDR, Review
 from charging import stations, sweeps
 from charging.authorize import tap
 from charging.models import Authorization, Transaction, UnmatchedMessage
-from charging.transactions import Begin, BeginAnswer, End, metered, started, stopped
+from charging.transactions import Begin, BeginAnswer, End, Metering, metered, started, stopped
 from chargers.models import StationCall
 from locations.models import EVSE
 from ocpi import codec, v221
@@ -69,7 +69,7 @@ def test_a_whole_charge_by_card_ends_as_one_sealed_cdr(bay: EVSE, card: v221.Tok
     tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
     answer = begin()
     half = OPEN + timedelta(minutes=10)
-    metered(station_identity="GENT-01", transaction_id=answer.transaction_id, readings=[Reading(half, 6_000)], now=half)
+    metered(metering=Metering("GENT-01", 1, answer.transaction_id, [Reading(half, 6_000)]), now=half)
     end(answer, OPEN + timedelta(minutes=20))
     session, cdr = Session.objects.get(), CDR.objects.get()
     assert (session.status, session.kwh, session.auth_method) == ("COMPLETED", Decimal(10), "WHITELIST")
@@ -93,7 +93,7 @@ def test_every_message_may_come_twice(bay: EVSE, card: v221.Token) -> None:
     assert first == second
     reading = [Reading(OPEN + timedelta(minutes=5), 3_000)]
     for _ in range(2):
-        metered(station_identity="GENT-01", transaction_id=first.transaction_id, readings=reading, now=OPEN + timedelta(minutes=5))
+        metered(metering=Metering("GENT-01", 1, first.transaction_id, reading), now=OPEN + timedelta(minutes=5))
     for _ in range(2):
         end(first, OPEN + timedelta(minutes=20))
     counts = (Transaction.objects.count(), Session.objects.count(), MeterReading.objects.count(), CDR.objects.count())
@@ -116,7 +116,7 @@ def test_messages_for_another_stations_transaction_touch_nothing(bay: EVSE, card
     tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
     answer = begin()
     end(answer, OPEN + timedelta(minutes=20), station="GENT-02")
-    metered(station_identity="GENT-02", transaction_id=answer.transaction_id, readings=[Reading(OPEN, 5)], now=OPEN)
+    metered(metering=Metering("GENT-02", 1, answer.transaction_id, [Reading(OPEN, 5)]), now=OPEN)
     assert Session.objects.get().status == "ACTIVE"
     assert MeterReading.objects.count() == 0
     assert sorted(UnmatchedMessage.objects.values_list("action", flat=True)) == ["MeterValues", "StopTransaction"]
@@ -174,7 +174,7 @@ def test_a_transaction_that_a_reboot_lost_is_closed_from_its_last_reading(bay: E
     tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
     answer = begin()
     at = OPEN + timedelta(minutes=10)
-    metered(station_identity="GENT-01", transaction_id=answer.transaction_id, readings=[Reading(at, 6_000)], now=at)
+    metered(metering=Metering("GENT-01", 1, answer.transaction_id, [Reading(at, 6_000)]), now=at)
     stations.booted(station_identity="GENT-01", now=at + timedelta(minutes=1))
     assert sweeps.close_orphans(now=at + timedelta(minutes=2)) == 0
     assert sweeps.close_orphans(now=at + timedelta(minutes=4)) == 1

@@ -13,7 +13,6 @@ import redis
 from tests.faults.rig import PRODUCE
 from tests.stacks import RunningStack, kill
 
-
 OFTEN = ("worker", "pool process", "pool process", "sweep", "sweep", "producer")
 # By the number of the strike: each takes more down than one process.
 RARE = {6: "flush", 11: "redis", 16: "flush", 21: "postgres"}

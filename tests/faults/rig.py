@@ -69,7 +69,9 @@ class Rig:
 
     def senders(self) -> set[int]:
         """Ids of the processes that have made requests."""
-        return {int(worker.split(":")[1]) for (worker,) in self.stack.rows("SELECT worker FROM roaming_attempt")}
+        return {
+            int(worker.split(":")[1]) for (worker,) in self.stack.rows("SELECT worker FROM roaming_attempt")
+        }
 
     # -- the verdict
 
@@ -90,7 +92,9 @@ class Rig:
                 assert request.body == sealed[party_id, request.json["id"]], "altered on the way"
         assert self.open_deliveries() == []
         books = json.loads(self.stack.output("check_books", "--json"))
-        figures = {name: books[name] for name in ("sessions_ended", "sealed", "cdrs", "acked", "in_review", "faults")}
+        figures = {
+            name: books[name] for name in ("sessions_ended", "sealed", "cdrs", "acked", "in_review", "faults")
+        }
         assert figures == {
             "sessions_ended": count, "sealed": count, "cdrs": count, "acked": count, "in_review": 0, "faults": [],
         }  # fmt: skip
@@ -114,7 +118,9 @@ class Rig:
         """A lease of a sender that died runs out; nobody holds one when there is nothing to do."""
 
         def held() -> list[tuple[object, ...]]:
-            return self.stack.rows("SELECT platform_id, name, lease_until FROM roaming_lane WHERE lease_until > now()")
+            return self.stack.rows(
+                "SELECT platform_id, name, lease_until FROM roaming_lane WHERE lease_until > now()"
+            )
 
         assert wait_for(lambda: not held(), 2 * LEASE_SECONDS), held()
 
@@ -125,7 +131,9 @@ class Rig:
             json.loads(body)["id"] for partner in self.partners.values() for body in partner.store.cdr_bytes
         )
         repeats = sum(each - 1 for each in copies.values())
-        outcomes = dict(self.stack.rows("SELECT outcome, count(*) FROM roaming_attempt GROUP BY 1 ORDER BY 1"))
+        outcomes = dict(
+            self.stack.rows("SELECT outcome, count(*) FROM roaming_attempt GROUP BY 1 ORDER BY 1")
+        )
         return (
             f"CDRs {len(copies)}, sent {sends} times, stored again {repeats} times"
             f" (one of them {max(copies.values(), default=0)} times)\ntries by outcome: {outcomes}"

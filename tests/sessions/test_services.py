@@ -15,13 +15,11 @@ from roaming.models import Obligation, Party
 from sessions.models import MeterReading, Session
 from sessions.periods import Refusal
 from sessions.services import (
-    TRANSITIONS,
     EvseTaken,
     Reading,
     WrongState,
     activate_session,
     add_readings,
-    advance,
     complete_session,
     invalidate_session,
     open_session,
@@ -133,7 +131,7 @@ def test_the_bay_is_free_again_after_the_session(taxi: Party, evse: EVSE) -> Non
 
 
 def test_activation_moves_the_start_to_the_transaction(taxi: Party, evse: EVSE) -> None:
-    """SES-12, SES-16, SES-17: start, authorization and its reference are the last ones."""
+    """SES-12, SES-16, SES-17, CDR-22: start, authorization and its reference are the last ones."""
     session = pending(party=taxi, evse=evse)
     started_at = START + 2 * MINUTE + timedelta(microseconds=1_999)
     activated = activate_session(
@@ -356,30 +354,6 @@ def test_a_pending_session_that_never_started_is_invalid_not_completed(taxi: Par
     ended = invalidate_session(session=session, reason="start TIMEOUT", now=START + MINUTE)
     assert (ended.status, ended.ended_at, ended.end_reason) == (INVALID, START + MINUTE, "start TIMEOUT")
     unchanged(lambda: invalidate_session(session=session, reason="again", now=START + 2 * MINUTE), session)
-
-
-@pytest.mark.parametrize("start", list(v221.SessionStatus))
-@pytest.mark.parametrize("to", list(v221.SessionStatus))
-def test_only_the_listed_passages_exist(start: v221.SessionStatus, to: v221.SessionStatus) -> None:
-    """SES-11, SES-14: PENDING → ACTIVE → COMPLETED, with INVALID; RESERVATION → ACTIVE or COMPLETED."""
-    allowed = {
-        ("PENDING", "ACTIVE"),
-        ("PENDING", "INVALID"),
-        ("ACTIVE", "COMPLETED"),
-        ("ACTIVE", "INVALID"),
-        ("RESERVATION", "ACTIVE"),
-        ("RESERVATION", "COMPLETED"),
-        ("RESERVATION", "INVALID"),
-    }
-    assert (to in TRANSITIONS[start]) is ((start.value, to.value) in allowed)
-    session = Session(status=start.value)
-    if (start.value, to.value) in allowed:
-        advance(session, to)
-        assert session.status == to.value
-    else:
-        with pytest.raises(WrongState):
-            advance(session, to)
-        assert session.status == start.value
 
 
 def test_every_change_is_stamped_later_than_all_before_it(taxi: Party, evse: EVSE) -> None:

@@ -25,7 +25,7 @@ GREEN = tariff(
 
 
 class TestSessions(SenderContract):
-    """SES-01 and the PAG suite."""
+    """SES-01, SES-03 and the PAG suite: a list without any parameter is served."""
 
     path: ClassVar[str] = PATH
     list_queries: ClassVar[int] = 3
