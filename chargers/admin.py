@@ -1,6 +1,7 @@
 """The operator's face of the stations."""
 
 import json
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -11,6 +12,7 @@ from unfold.decorators import action, display
 
 from chargers.models import Station, StationCall
 from chargers.stations import give_new_password
+from charging.moments import ALARM
 from roaming.operators import OperatorAdmin, ReadOnlyAdmin, badge, duration, json_block
 from roaming.pages import PageForm, change_url, page, row_of
 from roaming.redaction import readable
@@ -28,7 +30,7 @@ CALL_COLOURS = {
 class StationAdmin(OperatorAdmin):
     """Stations and whether they are connected. A password is shown once, when it is made."""
 
-    list_display = ("identity", "depot", "presence", "seen", "vendor", "model", "firmware_version")
+    list_display = ("identity", "depot", "presence", "seen", "clock", "vendor", "model", "firmware_version")
     list_filter = ("depot", "is_online", "vendor")
     list_select_related = ("depot",)
     search_fields = ("identity", "model")
@@ -41,6 +43,9 @@ class StationAdmin(OperatorAdmin):
         "firmware_version",
         "connected_at",
         "booted_at",
+        "clock",
+        "configuration",
+        "configuration_read_at",
         "has_password",
     )
     fieldsets = ((None, {"fields": ("identity", "depot")}), ("State", {"fields": STATE}))
@@ -59,6 +64,26 @@ class StationAdmin(OperatorAdmin):
         """How long ago."""
         return f"{duration(timezone.now() - station.last_seen_at)} ago" if station.last_seen_at else "never"
 
+    @display(description="Clock")
+    def clock(self, station: Station) -> SafeString:
+        """How far it is off; a wrong clock sends charges to review."""
+        seconds = station.clock_skew_seconds
+        if seconds is None:
+            return badge("not heard yet", "grey")
+        is_right = abs(seconds) <= ALARM.total_seconds()
+        direction = "ahead" if seconds > 0 else "behind"
+        text = "right" if is_right else f"{duration(timedelta(seconds=abs(seconds)))} {direction}"
+        return badge(text, "green" if is_right else "red")
+
+    @display(description="Refused configuration")
+    def configuration(self, station: Station) -> SafeString:
+        """The keys that are not as the fence needs them."""
+        refused = station.refused_configuration
+        if not refused:
+            is_read = station.configuration_read_at is not None
+            return badge("none", "green") if is_read else badge("not read yet", "grey")
+        return json_block(json.dumps(refused, indent=2))
+
     @display(description="Password")
     def has_password(self, station: Station) -> SafeString:
         """Without one it cannot connect."""
@@ -72,8 +97,8 @@ class StationAdmin(OperatorAdmin):
             return page(
                 self, request, "operators/form_page.html", title=f"A new password for {station}?", form=PageForm(request=request),
                 submit="Make a new password", is_harmful=True, back=change_url(station), original=station,
-                lines=["The station must be given the new password before its next connect: with the old one it is turned away. "
-                       "A connection that is open stays so."],
+                lines=["The station must be given the new password: with the old one it is turned away, and a connection that "
+                       "is open ends within a second."],
             )  # fmt: skip
         password = give_new_password(station=station)
         self.log_change(request, station, "New OCPP password; it was shown once.")

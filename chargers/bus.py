@@ -11,7 +11,7 @@ from django.db import connection
 from chargers.models import Station, StationCall
 from chargers.outgoing import Priority
 
-CHANNEL = "station_calls"
+CHANNEL = "stations"
 
 
 class StationGateway:
@@ -25,25 +25,31 @@ class StationGateway:
         self, *, station_identity: str, ocpp_connector: int, id_tag: str, purpose: str, not_after: datetime
     ) -> None:
         """Queue a RemoteStartTransaction."""
-        payload = {"connectorId": ocpp_connector, "idTag": id_tag}
-        _queue(station_identity, "RemoteStartTransaction", payload, Priority.START, purpose, not_after)
+        StationCall.objects.create(
+            identity=station_identity,
+            action="RemoteStartTransaction",
+            payload={"connectorId": ocpp_connector, "idTag": id_tag},
+            priority=Priority.START,
+            purpose=purpose,
+            not_after=not_after,
+        )
+        wake_gateway(identity=station_identity)
 
     def stop(self, *, station_identity: str, transaction_id: int, purpose: str, not_after: datetime) -> None:
         """Queue a RemoteStopTransaction."""
-        payload = {"transactionId": transaction_id}
-        _queue(station_identity, "RemoteStopTransaction", payload, Priority.STOP, purpose, not_after)
+        payload: dict[str, Any] = {"transactionId": transaction_id}
+        StationCall.objects.create(
+            identity=station_identity,
+            action="RemoteStopTransaction",
+            payload=payload,
+            priority=Priority.STOP,
+            purpose=purpose,
+            not_after=not_after,
+        )
+        wake_gateway(identity=station_identity)
 
 
-def _queue(
-    identity: str, action: str, payload: dict[str, Any], priority: Priority, purpose: str, not_after: datetime
-) -> None:
-    StationCall.objects.create(
-        identity=identity,
-        action=action,
-        payload=payload,
-        priority=priority,
-        purpose=purpose,
-        not_after=not_after,
-    )
+def wake_gateway(*, identity: str) -> None:
+    """Let the gateway look at the rows of a station as soon as this transaction is committed."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, identity])

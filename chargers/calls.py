@@ -2,16 +2,24 @@
 
 import logging
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 
-from chargers.models import StationCall
+from chargers import provisioning
+from chargers.models import Station, StationCall
 from chargers.outgoing import CallOutcome, CallStatus
 from charging.answers import Outcome, station_answered
 
 log = logging.getLogger(__name__)
+
+AT_ONCE = 200
+# How long a station has for its answer, and when an answer will not come any more, as its gateway is gone.
+ANSWER_SECONDS = 10.0
+GIVEN_UP = timedelta(seconds=ANSWER_SECONDS + 5)
+OPEN = (StationCall.State.NEW, StationCall.State.SENT)
 
 
 def waiting(identities: Collection[str], *, now: datetime) -> list[StationCall]:
@@ -19,22 +27,29 @@ def waiting(identities: Collection[str], *, now: datetime) -> list[StationCall]:
     return list(
         StationCall.objects.filter(
             identity__in=identities, state=StationCall.State.NEW, not_after__gt=now
-        ).order_by("priority", "id")[:200]
+        ).order_by("priority", "id")[:AT_ONCE]
     )
 
 
-def mark_sent(call_id: int, *, now: datetime) -> bool:
-    """Mark a call as sent for good; False when it was sent, or is too late. Never sent twice: a start that was
-    sent and got no answer may have happened."""
-    fresh = StationCall.objects.filter(pk=call_id, state=StationCall.State.NEW, not_after__gt=now)
+def mark_sent(call_id: int, *, epoch: int, now: datetime) -> bool:
+    """Mark a call as sent for good; False when it was sent, is too late, or the connection of this `epoch` is not
+    the station's newest one (I20). Never sent twice: a start that was sent and got no answer may have happened."""
+    owner = Station.objects.filter(identity=OuterRef("identity"), epoch=epoch)
+    fresh = StationCall.objects.filter(
+        Exists(owner), pk=call_id, state=StationCall.State.NEW, not_after__gt=now
+    )
     return fresh.update(state=StationCall.State.SENT, sent_at=now) == 1
 
 
 def close(call_id: int, outcome: CallOutcome, *, now: datetime) -> None:
-    """Keep the answer and carry it to whom it is for, in one transaction."""
+    """Keep the answer and carry it to whom it is for, in one transaction.
+
+    A call that never left stays as it is: it may leave through a better connection while there is time.
+    """
     with transaction.atomic():
         call = StationCall.objects.select_for_update().get(pk=call_id)
-        if call.state in (StationCall.State.DONE, StationCall.State.FAILED, StationCall.State.EXPIRED):
+        never_left = call.state == StationCall.State.NEW and outcome.status is CallStatus.NOT_SENT
+        if call.state not in OPEN or never_left:
             return
         is_answer = outcome.status is CallStatus.ANSWERED
         call.state = StationCall.State.DONE if is_answer else StationCall.State.FAILED
@@ -46,23 +61,30 @@ def close(call_id: int, outcome: CallOutcome, *, now: datetime) -> None:
 
 
 def expire(*, now: datetime) -> int:
-    """Close the calls that nobody could send in time: the station is silent or away."""
-    late = StationCall.objects.filter(
-        state__in=[StationCall.State.NEW, StationCall.State.SENT], not_after__lte=now
-    ).values_list("pk", flat=True)
-    for call_id in late:
-        with transaction.atomic():
-            call = StationCall.objects.select_for_update().get(pk=call_id)
-            if call.state not in (StationCall.State.NEW, StationCall.State.SENT):
-                continue
-            call.state, call.answered_at, call.error = StationCall.State.EXPIRED, now, "no answer in time"
-            call.save(update_fields=["state", "answered_at", "error"])
-            _carry(call, CallOutcome(CallStatus.TIMEOUT), now)
-    return len(late)
+    """Close the calls that nobody could send in time, and those whose gateway went away before the answer."""
+    unsent = Q(state=StationCall.State.NEW, not_after__lte=now)
+    forgotten = Q(state=StationCall.State.SENT, sent_at__lte=now - GIVEN_UP)
+    late = StationCall.objects.filter(unsent | forgotten).values_list("pk", flat=True)
+    return sum(_expire(call_id, now) for call_id in late)
+
+
+def _expire(call_id: int, now: datetime) -> bool:
+    with transaction.atomic():
+        call = StationCall.objects.select_for_update().get(pk=call_id)
+        if call.state not in OPEN:
+            return False
+        was_sent = call.state == StationCall.State.SENT
+        call.error = "no answer in time" if was_sent else "could not be sent in time"
+        call.state, call.answered_at = StationCall.State.EXPIRED, now
+        call.save(update_fields=["state", "answered_at", "error"])
+        _carry(call, CallOutcome(CallStatus.TIMEOUT), now)
+        return True
 
 
 def _carry(call: StationCall, outcome: CallOutcome, now: datetime) -> None:
-    if call.purpose:
+    if call.purpose.startswith(provisioning.PURPOSE):
+        provisioning.answered(call, outcome, now=now)
+    elif call.purpose:
         station_answered(purpose=call.purpose, outcome=to_outcome(outcome), now=now)
 
 

@@ -2,147 +2,143 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from typing import Any
 
 import psycopg
-from django.db import InterfaceError, OperationalError, close_old_connections, connection
+from django.db import connection
 from django.utils import timezone
 
-from chargers import calls, v16
+from chargers import calls, owning, v16
 from chargers.bus import CHANNEL
 from chargers.connection import Connection, StoreUnavailable
 from chargers.frames import Payload
 from chargers.logins import StationLogin
-from chargers.models import Station, StationCall
+from chargers.models import StationCall
 from chargers.outgoing import LateAnswer, Priority
 from chargers.server import OcppServer
-from charging import stations
+from chargers.store import Store
 
 log = logging.getLogger(__name__)
 
-CALL_TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 1.0
-THREADS = 16
 
 
 class DjangoCentral:
     """Implements `chargers.server.Central` over our rows, and sends the calls that wait for stations."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+        self._store = Store()
         self._in_hand: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def find_login(self, identity: str) -> StationLogin | None:
         """The station's password hash, None for an unknown station."""
-        found = await self._store(_password_hash, identity)
+        found = await self._store.run(owning.password_hash, identity)
         return StationLogin(password_hash=found) if found else None
 
-    async def on_connect(self, identity: str, epoch: int, connection: Connection) -> None:  # noqa: ARG002
+    async def on_connect(self, identity: str, epoch: int, connection: Connection) -> None:
         """The station is here; calls that wait for it go out."""
-        await self._store(_connected, identity, epoch, timezone.now())
+        del connection
+        await self._store.run(owning.connected, identity, epoch, timezone.now())
 
-    async def handle(self, identity: str, epoch: int, action: str, payload: Payload) -> Payload:  # noqa: ARG002
+    async def handle(self, identity: str, epoch: int, action: str, payload: Payload) -> Payload:
         """Store one message and return its answer."""
-        return await self._store(v16.handle, identity, action, payload, timezone.now())
+        del epoch
+        return await self._store.run(v16.handle, identity, action, payload, timezone.now())
 
-    async def on_late(self, identity: str, epoch: int, late: LateAnswer) -> None:  # noqa: ARG002
+    async def on_late(self, identity: str, epoch: int, late: LateAnswer) -> None:
         """A late answer is reality all the same; its command has had its result, so it is only kept in the log."""
-        log.warning("ocpp.late_answer station=%s action=%s status=%s", identity, late.action, late.outcome.status)
+        log.warning(
+            "ocpp.late_answer station=%s epoch=%s action=%s status=%s",
+            identity,
+            epoch,
+            late.action,
+            late.outcome.status,
+        )
 
     async def on_disconnect(self, identity: str, epoch: int) -> None:
         """Offline, unless a newer connection has taken over meanwhile."""
-        await self._store(_disconnected, identity, epoch, timezone.now())
+        await self._store.run(owning.disconnected, identity, epoch, timezone.now())
 
     async def on_contested(self, identity: str, changes: int) -> None:
         """Two boxes claim one identity; the log tells the operator."""
         log.error("ocpp.contested_identity station=%s changes=%s", identity, changes)
 
-    async def send_calls(self, server: OcppServer) -> None:
-        """Send waiting calls whenever PostgreSQL says so, and look every second in case a word was lost."""
+    def close(self) -> None:
+        """Finish what is being stored and close the database connections; blocks, so call it outside the loop."""
+        self._store.close()
+
+    async def look_after(self, server: OcppServer) -> None:
+        """Send waiting calls and end connections that may not be there any more, until cancelled.
+
+        Looks whenever PostgreSQL says so, and every second in case a word was lost.
+        """
         wake = asyncio.Event()
         listener = asyncio.create_task(_listen(wake))
         try:
             while True:
-                await self._send_waiting(server)
+                wake.clear()
                 try:
-                    await asyncio.wait_for(wake.wait(), POLL_SECONDS)
-                except TimeoutError:
-                    continue
-                finally:
-                    wake.clear()
+                    await self._disconnect_revoked(server)
+                    await self._send_waiting(server)
+                except StoreUnavailable:
+                    log.warning("ocpp.looked_in_vain")
+                await _first_of(wake, seconds=POLL_SECONDS)
         finally:
             listener.cancel()
 
+    async def _disconnect_revoked(self, server: OcppServer) -> None:
+        held = {
+            identity: owning.Held(connection.epoch, connection.password_hash)
+            for identity in server.identities
+            if (connection := server.connection(identity)) is not None
+        }
+        leaving = await self._store.run(owning.review, held, now=timezone.now()) if held else {}
+        for identity, reason in leaving.items():
+            connection = server.connection(identity)
+            # Who came back with the new password meanwhile stays.
+            if connection is not None and connection.epoch == held[identity].epoch:
+                log.warning("ocpp.disconnecting station=%s reason=%s", identity, reason)
+                server.disconnect(identity, reason=reason)
+
     async def _send_waiting(self, server: OcppServer) -> None:
-        try:
-            due = await self._store(calls.waiting, server.identities, now=timezone.now())
-        except StoreUnavailable:
+        if not server.identities:
             return
+        due = await self._store.run(calls.waiting, sorted(server.identities), now=timezone.now())
         for call in due:
-            if call.pk not in self._in_hand:
+            connection = server.connection(call.identity)
+            if connection is not None and call.pk not in self._in_hand:
                 self._in_hand.add(call.pk)
-                task = asyncio.create_task(self._send(server, call))
+                task = asyncio.create_task(self._send(connection, call))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, server: OcppServer, call: StationCall) -> None:
+    async def _send(self, connection: Connection, call: StationCall) -> None:
+        async def mark_sent() -> bool:
+            return await self._store.run(
+                calls.mark_sent, call.pk, epoch=connection.epoch, now=timezone.now()
+            )
+
         try:
-            outcome = await server.call(
-                call.identity,
+            outcome = await connection.call(
                 call.action,
                 call.payload,
-                timeout_seconds=CALL_TIMEOUT_SECONDS,
+                timeout_seconds=calls.ANSWER_SECONDS,
                 priority=Priority(call.priority),
-                before_send=lambda: self._store(calls.mark_sent, call.pk, now=timezone.now()),
+                before_send=mark_sent,
             )
-            await self._store(calls.close, call.pk, outcome, now=timezone.now())
+            await self._store.run(calls.close, call.pk, outcome, now=timezone.now())
         except StoreUnavailable:
             # The sweep closes the row when its time is over.
             log.warning("ocpp.outcome_not_stored call=%s", call.pk)
         finally:
             self._in_hand.discard(call.pk)
 
-    async def _store(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: _with_database(work, *args, **kwargs)
-        )
 
-
-def _with_database(work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    close_old_connections()
+async def _first_of(wake: asyncio.Event, *, seconds: float) -> None:
     try:
-        return work(*args, **kwargs)
-    except (OperationalError, InterfaceError) as error:
-        connection.close()
-        log.error("ocpp.store_unavailable error=%s", error)
-        raise StoreUnavailable from error
-
-
-def _password_hash(identity: str) -> str:
-    return str(Station.objects.filter(identity=identity).values_list("password_hash", flat=True).first() or "")
-
-
-def _connected(identity: str, epoch: int, now: datetime) -> None:
-    Station.objects.filter(identity=identity).update(
-        is_online=True, epoch=epoch, connected_at=now, last_seen_at=now
-    )
-    stations.connected(station_identity=identity, now=now)
-
-
-def _disconnected(identity: str, epoch: int, now: datetime) -> None:
-    if Station.objects.filter(identity=identity, epoch__lte=epoch).update(is_online=False):
-        stations.disconnected(station_identity=identity, now=now)
-
-
-def everybody_offline(now: datetime) -> None:
-    """A gateway that starts holds no connection yet, whatever the rows of its predecessor say."""
-    for identity in Station.objects.filter(is_online=True).values_list("identity", flat=True):
-        Station.objects.filter(identity=identity).update(is_online=False)
-        stations.disconnected(station_identity=identity, now=now)
+        await asyncio.wait_for(wake.wait(), seconds)
+    except TimeoutError:
+        return
 
 
 async def _listen(wake: asyncio.Event) -> None:
@@ -154,6 +150,7 @@ async def _listen(wake: asyncio.Event) -> None:
             listener = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
             async with listener:
                 await listener.execute(f"LISTEN {CHANNEL}")
+                wake.set()
                 async for _ in listener.notifies():
                     wake.set()
         except psycopg.OperationalError:

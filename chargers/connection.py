@@ -83,6 +83,7 @@ class Connection:
     ) -> None:
         self.identity = identity
         self.epoch = epoch
+        self.password_hash = ""  # what let it in, as it was stored then
         self.counters: Counter[str] = Counter()
         self.close_code: int | None = None
         self.close_reason = ""

@@ -51,6 +51,14 @@ class Verdict(StrEnum):
     TOO_MANY = "TOO_MANY"
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A verdict, and when it is ACCEPTED the stored hash that the password matched."""
+
+    verdict: Verdict
+    password_hash: str = ""
+
+
 FindLogin = Callable[[str], Awaitable[StationLogin | None]]
 
 
@@ -89,9 +97,15 @@ class LoginGuard:
         self._failures: OrderedDict[str, Occurrences] = OrderedDict()
         self._lanes: dict[tuple[str, str], _Lane] = {}
 
-    async def admit(self, attempt: Attempt) -> Verdict:
+    async def admit(self, attempt: Attempt) -> Admission:
         """Decide on one attempt. Raises what `find_login` raises."""
         login = await self._find_login(attempt.identity)
+        verdict = await self._judge(attempt, login)
+        if verdict is not Verdict.ACCEPTED or login is None:
+            return Admission(verdict)
+        return Admission(verdict, login.password_hash)
+
+    async def _judge(self, attempt: Attempt, login: StationLogin | None) -> Verdict:
         stored_hash = login.password_hash if login else None
         password = attempt.password if attempt.user == attempt.identity else None
         may_pass = login is not None and (attempt.is_tls or not login.requires_tls)

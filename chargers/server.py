@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.frames import CloseCode
@@ -119,6 +120,7 @@ class OcppServer:
         self._central = central
         self._clock = clock
         self._connections: dict[str, Connection] = {}
+        self._admitted_with: WeakKeyDictionary[ServerConnection, str] = WeakKeyDictionary()
         self._takeovers: OrderedDict[str, Occurrences] = OrderedDict()
         # Microseconds at start: epochs stay unique and rising over restarts and over several gateways.
         self._epochs = itertools.count(time.time_ns() // 1_000)
@@ -209,12 +211,13 @@ class OcppServer:
         user, password = read_basic(request.headers.get_all("Authorization"))
         attempt = Attempt(identity, user, password, client.address, client.is_tls)
         try:
-            verdict = await self.logins.admit(attempt)
+            admission = await self.logins.admit(attempt)
         except StoreUnavailable:
             return retry_later(websocket, HTTPStatus.SERVICE_UNAVAILABLE, seconds=30)
-        match verdict:
+        match admission.verdict:
             case Verdict.ACCEPTED:
                 websocket.username = identity
+                self._admitted_with[websocket] = admission.password_hash
                 return None
             case Verdict.TOO_MANY:
                 logger.warning("ocpp.login_too_many station=%r address=%s", identity, client.address)
@@ -235,6 +238,7 @@ class OcppServer:
             limits=self.options.limits,
             clock=self._clock,
         )
+        connection.password_hash = self._admitted_with.pop(websocket, "")
         connection.on_open = partial(self._central.on_connect, identity, epoch, connection)
         previous = self._connections.get(identity)
         self._connections[identity] = connection

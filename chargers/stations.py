@@ -2,6 +2,9 @@
 
 import secrets
 
+from django.db import transaction
+
+from chargers.bus import wake_gateway
 from chargers.models import Station
 from chargers.passwords import hash_password
 
@@ -9,8 +12,11 @@ from chargers.passwords import hash_password
 def give_new_password(*, station: Station) -> str:
     """Replace the password of a station and return it; only its hash is kept.
 
-    The former one opens no connection any more; a connection that is open stays so.
+    The former one opens no connection any more, and the gateway ends a connection that it has opened within a second
+    (W11).
     """
     password = secrets.token_hex(16)
-    Station.objects.filter(pk=station.pk).update(password_hash=hash_password(password))
+    with transaction.atomic():
+        Station.objects.filter(pk=station.pk).update(password_hash=hash_password(password))
+        wake_gateway(identity=station.identity)
     return password

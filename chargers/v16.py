@@ -22,7 +22,6 @@ from sessions.services import Reading
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS = 60
 # More connectors than any station has, and what a row can hold.
 MAX_CONNECTOR = 32_767
 # What a station drops when it was answered, and what is billed: not even a fault of ours may lose these.
@@ -44,7 +43,7 @@ def boot_notification(identity: str, payload: Payload, now: datetime) -> Payload
             clock_skew_seconds=None,
         )
         stations.booted(station_identity=identity, now=now)
-    return {"status": "Accepted", "currentTime": _text(now), "interval": HEARTBEAT_SECONDS}
+    return {"status": "Accepted", "currentTime": _text(now), "interval": provisioning.HEARTBEAT_SECONDS}
 
 
 def heartbeat(identity: str, _payload: Payload, now: datetime) -> Payload:

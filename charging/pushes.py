@@ -14,7 +14,7 @@ class CommandResultPush(Push):
     shape = Obligation.Shape.SHORT_LIVED
     lane = Lane.Name.RESULT
 
-    def message(self, obligation: Obligation, *, now: datetime) -> Message | None:  # noqa: ARG002
+    def message(self, obligation: Obligation, *, now: datetime) -> Message | None:
         """The sealed bytes; nothing is rendered."""
         return Message(method="POST", body=bytes(obligation.body or b""))
 

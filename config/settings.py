@@ -53,6 +53,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "ocpi.middleware.OcpiMiddleware",
+    "config.middleware.PageHeaders",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -88,12 +89,16 @@ DATABASES: dict[str, Any] = {
     "default": env.db_url_config(DATABASE_URL or "postgresql://postgres@/yardgate?host=/nonexistent")
 }
 DATABASES["default"].update(
+    ENGINE="config.postgresql",
     CONN_MAX_AGE=None,
     CONN_HEALTH_CHECKS=True,
     ATOMIC_REQUESTS=False,
 )
 DATABASES["default"].setdefault("OPTIONS", {}).update(
-    options="-c statement_timeout=10000 -c lock_timeout=5000 -c timezone=UTC"
+    options="-c statement_timeout=10000 -c lock_timeout=5000 -c timezone=UTC",
+    # Statements of roaming/rawsql.py are planned once per connection; off behind a pooler that knows no prepared
+    # statements (PgBouncer before 1.22).
+    prepare_threshold=3 if env.bool("DATABASE_PREPARED_STATEMENTS", default=True) else None,
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -168,6 +173,8 @@ OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")
 TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)
 REALTIME_AUTHORIZATION_SECONDS = env.float("REALTIME_AUTHORIZATION_SECONDS", default=3.0)
 COMMAND_TIMEOUT_SECONDS = env.int("COMMAND_TIMEOUT_SECONDS", default=45)
+# How often stations report the meter of a running charge; they are configured to it when they boot.
+OCPP_METER_INTERVAL_SECONDS = env.int("OCPP_METER_INTERVAL_SECONDS", default=60)
 
 # A session is pushed at most this often while it runs; its status and its end are told at once (SES-19).
 SESSION_UPDATE_SECONDS = env.int("SESSION_UPDATE_SECONDS", default=60)
@@ -267,6 +274,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [f"{STATIC_URL}operators/operators.css"],
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}operators/icon.svg"}],
+    "LOGIN": {"form": "config.login.LoginForm"},
     "DASHBOARD_CALLBACK": "config.dashboard.fill",
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "config.sidebar.navigation"},
 }

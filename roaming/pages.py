@@ -9,7 +9,6 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth import authenticate
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -23,6 +22,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from roaming.logins import person
 from roaming.operators import REFUSALS
 
 _WIDGETS: tuple[tuple[type[forms.Widget], type[forms.Widget]], ...] = (
@@ -70,7 +70,7 @@ class OwnPassword(PageForm):
     def clean_password(self) -> str:
         """Compare with the password of whoever is logged in."""
         given: str = self.cleaned_data["password"]
-        user = authenticate(self.request, username=self.request.user.get_username(), password=given)
+        user = person(self.request, self.request.user.get_username(), given)
         if user is None or user.pk != self.request.user.pk:
             raise forms.ValidationError("This is not your password.")
         return given
@@ -91,7 +91,7 @@ class SecondPerson(PageForm):
         name, password = data.get("second_user"), data.get("second_password")
         if not name or not password:
             return data
-        other = authenticate(self.request, username=name, password=password)
+        other = person(self.request, name, password)
         if other is None or not getattr(other, "is_staff", False):
             raise forms.ValidationError("Second person: user name and password do not belong together.")
         if other.pk == self.request.user.pk:

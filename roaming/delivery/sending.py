@@ -57,6 +57,7 @@ class Turn:
     is_lost: bool = False
     sent: int = 0
     slowest_seconds: float = 0.0
+    _worked: bool = False
     _answers: dict[int, Answer] = field(default_factory=dict)
     _parties: dict[int, Party] = field(default_factory=dict)
     _looked_again: set[str] = field(default_factory=set)
@@ -77,15 +78,15 @@ class Turn:
 
     def finished(self) -> Step:
         """Return what the lane remembers of this turn, and its rest."""
-        if self.step.is_over or not self.sent or self.step.health.failures:
+        if self.step.is_over or not self.sent:
             return self.step
         took = time.monotonic() - self._began
-        step = schedule.after_delivery(
-            self.step.health, full_rate=self._full_rate, slowest_seconds=self.slowest_seconds
-        )
-        pace = schedule.pace_seconds(
-            step.health, full_rate=self._full_rate, sent=self.sent, took_seconds=took
-        )
+        step = self.step
+        if self._worked:
+            step = schedule.after_delivery(
+                step.health, full_rate=self._full_rate, slowest_seconds=self.slowest_seconds
+            )
+        pace = schedule.pace_seconds(step.health, full_rate=self._full_rate, sent=self.sent, took_seconds=took)
         return replace(step, rest_seconds=pace)
 
     @property
@@ -237,6 +238,7 @@ class Turn:
     def _note(self, verdict: Verdict, heard: Heard, obligation: Obligation) -> None:
         """Let the lane remember the verdict; what stops it is told to the operator."""
         before = self.step.health
+        self._worked = verdict.lane is answers.Lane.OK
         self.step = schedule.after_verdict(
             before,
             verdict.lane,

@@ -55,8 +55,6 @@ def gent(taxi: Party) -> Location:
         stations.connector_status(
             station_identity=identity, ocpp_connector=1, status="Available", at=early, now=early
         )
-    from chargers.models import Station
-
     Station.objects.update(is_online=True)
     return Location.objects.get(ocpi_id="GENT-NOORD-GUEST")
 

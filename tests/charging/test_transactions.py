@@ -6,11 +6,11 @@ from decimal import Decimal
 import pytest
 
 from cdrs.models import CDR, Review
+from chargers.models import StationCall
 from charging import stations, sweeps
 from charging.authorize import tap
 from charging.models import Authorization, Transaction, UnmatchedMessage
 from charging.transactions import Begin, BeginAnswer, End, Metering, metered, started, stopped
-from chargers.models import StationCall
 from locations.models import EVSE
 from ocpi import codec, v221
 from roaming.models import Obligation, Party

@@ -8,7 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from chargers.central import DjangoCentral, everybody_offline
+from chargers import owning
+from chargers.central import DjangoCentral
 from chargers.server import OcppServer
 
 
@@ -20,7 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         host, _, port = options["bind"].rpartition(":")
-        everybody_offline(timezone.now())
+        owning.everybody_offline(timezone.now())
         asyncio.run(_serve(host, int(port)))
 
 
@@ -32,11 +33,12 @@ async def _serve(host: str, port: int) -> None:
     central = DjangoCentral()
     server = OcppServer(central)
     await server.start(host=host, port=port)
-    sender = asyncio.create_task(central.send_calls(server))
+    looking = asyncio.create_task(central.look_after(server))
     stopping = asyncio.create_task(stop.wait())
-    # A sender that dies takes the process down, so that the supervisor starts both again.
-    await asyncio.wait({sender, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    # A task that dies takes the process down, so that the supervisor starts everything again.
+    await asyncio.wait({looking, stopping}, return_when=asyncio.FIRST_COMPLETED)
     await server.stop()
-    sender.cancel()
-    if sender.done() and not sender.cancelled():
-        sender.result()
+    looking.cancel()
+    await asyncio.to_thread(central.close)
+    if looking.done() and not looking.cancelled():
+        looking.result()

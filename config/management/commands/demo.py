@@ -51,6 +51,7 @@ class Command(BaseCommand):
             )
             # Partners of the demo see progress every second; a real one every minute.
             os.environ["SESSION_UPDATE_SECONDS"] = "1"
+            os.environ["OCPP_METER_INTERVAL_SECONDS"] = "2"
             self.stdout.write("Starting PostgreSQL, Redis, web, worker, beat, sweeper and gateway …")
             addresses = stack.start()
         except Cancelled:
