@@ -89,7 +89,7 @@ def export_page(admin: ModelAdmin, request: HttpRequest) -> HttpResponse | Strea
 
 def _download(request: HttpRequest, form: ExportForm) -> StreamingHttpResponse:
     LogEntry.objects.create(
-        user_id=request.user.pk,
+        user=request.user,  # type: ignore[misc]  # staff only: never anonymous
         content_type=ContentType.objects.get_for_model(CDR),
         object_repr=form.file_name(),
         action_flag=CHANGE,

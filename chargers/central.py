@@ -23,9 +23,13 @@ POLL_SECONDS = 1.0
 
 
 class DjangoCentral:
-    """Implements `chargers.server.Central` over our rows, and sends the calls that wait for stations."""
+    """Implements `chargers.server.Central` over our rows, and sends the calls that wait for stations.
 
-    def __init__(self) -> None:
+    A station has `answer_seconds` for its answer.
+    """
+
+    def __init__(self, *, answer_seconds: float = calls.ANSWER_SECONDS) -> None:
+        self._answer_seconds = answer_seconds
         self._store = Store()
         self._in_hand: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -122,7 +126,7 @@ class DjangoCentral:
             outcome = await connection.call(
                 call.action,
                 call.payload,
-                timeout_seconds=calls.ANSWER_SECONDS,
+                timeout_seconds=self._answer_seconds,
                 priority=Priority(call.priority),
                 before_send=mark_sent,
             )

@@ -4,17 +4,52 @@ Both kinds share one lane: were they sent side by side, a Location rendered befo
 it. Nothing is ever deleted: an EVSE ends with the status REMOVED (LOC-07).
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from locations import stored
 from locations.changes import STATUS_MEMBERS
-from locations.models import PartnerView
+from locations.models import Location, PartnerView
 from locations.publishing import WHOLE
-from roaming.models import Lane, Obligation
+from roaming.models import Lane, Obligation, Party
 from roaming.pushes import Message, Push, register
+from roaming.rawsql import fetch
+
+_VIEWS = f"""
+SELECT v.party_id, l.ocpi_id, v.document, o.country_code, o.party_id
+FROM {PartnerView._meta.db_table} v JOIN {Location._meta.db_table} l ON l.id = v.location_id
+JOIN {Party._meta.db_table} o ON o.id = v.own_party_id
+WHERE v.party_id = ANY(%s) AND l.ocpi_id = ANY(%s)
+"""
 
 
-class LocationPush(Push):
+class _View(NamedTuple):
+    """What one partner is shown of one Location, and owner and id as they stand in it (LOC-11)."""
+
+    document: bytes
+    segments: tuple[str, str, str]
+
+
+class _ViewPush(Push):
+    """What both pushes render: a partner's view of the Location that the object key begins with."""
+
+    def load(self, obligations: Sequence[Obligation]) -> Mapping[int, _View]:
+        """The views of a whole batch in one query: most of its EVSEs lie in few Locations."""
+        places = {each.pk: (each.party_id, each.object_key.partition("/")[0]) for each in obligations}
+        parties, locations = (list(set(column)) for column in zip(*places.values()))
+        views = {
+            (party, location): _View(document, (country_code, party_id, location))
+            for party, location, document, country_code, party_id in fetch(_VIEWS, [parties, locations])
+        }
+        return {key: views[place] for key, place in places.items() if place in views}
+
+    def _view(self, obligation: Obligation) -> _View | None:
+        view: _View | None = obligation.loaded or self.load([obligation]).get(obligation.pk)
+        return view
+
+
+class LocationPush(_ViewPush):
     """PUT of the Location as the partner sees it when it is sent (LOC-10)."""
 
     kind = "location"
@@ -24,13 +59,11 @@ class LocationPush(Push):
 
     def message(self, obligation: Obligation, *, now: datetime) -> Message | None:
         """The stored bytes; nothing when the view is gone."""
-        view = _view(obligation, obligation.object_key)
-        if view is None:
-            return None
-        return Message(method="PUT", segments=_segments(view), body=bytes(view.document))
+        view = self._view(obligation)
+        return Message(method="PUT", segments=view.segments, body=view.document) if view else None
 
 
-class EvsePush(Push):
+class EvsePush(_ViewPush):
     """PATCH of the status of one EVSE, or PUT of all of it after anything went wrong."""
 
     kind = "evse"
@@ -41,11 +74,11 @@ class EvsePush(Push):
     def message(self, obligation: Obligation, *, now: datetime) -> Message | None:
         """What changed, and `last_updated` (LOC-12), both as the partner sees them when it is sent."""
         location_id, _, evse_uid = obligation.object_key.rpartition("/")
-        view = _view(obligation, location_id)
-        evse = stored.evse_document(bytes(view.document), evse_uid) if view else None
+        view = self._view(obligation)
+        evse = stored.evse_document(view.document, evse_uid) if view else None
         if view is None or evse is None:
             return None
-        segments = (*_segments(view), evse_uid)
+        segments = (*view.segments, evse_uid)
         names = tuple(name for name in STATUS_MEMBERS if name in obligation.changed_fields)
         if names and WHOLE not in obligation.changed_fields and _holds_the_evse(obligation, location_id):
             return Message(method="PATCH", segments=segments, body=stored.patch(evse, names))
@@ -64,16 +97,6 @@ def _holds_the_evse(obligation: Obligation, location_id: str) -> bool:
         party_id=obligation.party_id, kind=LocationPush.kind, object_key=location_id
     )
     return location.filter(state=Obligation.State.ACKED).exists()
-
-
-def _view(obligation: Obligation, location_id: str) -> PartnerView | None:
-    views = PartnerView.objects.select_related("own_party", "location")
-    return views.filter(party_id=obligation.party_id, location__ocpi_id=location_id).first()
-
-
-def _segments(view: PartnerView) -> tuple[str, ...]:
-    """Owner and id, as they stand in the object itself (LOC-11)."""
-    return (view.own_party.country_code, view.own_party.party_id, view.location.ocpi_id)
 
 
 register(LocationPush())

@@ -123,7 +123,7 @@ class PlatformAdmin(OperatorAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """Only what can be done with the connection as it stands."""
         row = self.get_object(request, str(object_id))
-        wrong = WRONG_VERBS.get(row.status, frozenset()) if row else frozenset()
+        wrong: set[str] | frozenset[str] = WRONG_VERBS.get(row.status, frozenset()) if row else frozenset()
         return without(wrong, super().get_actions_detail(request, object_id))
 
     @display(description="Handshake", ordering="status")

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -75,7 +76,7 @@ class CredentialsTokenAuthentication(BaseAuthentication):
         return "Token"
 
 
-def client_address(request: Request) -> str:
+def client_address(request: Request | HttpRequest) -> str:
     """Return the address that a request came from, as the outermost proxy of ours saw it."""
     hops: int = settings.TRUSTED_PROXY_HOPS
     if hops > 0:

@@ -1,10 +1,10 @@
 """What partners are told: each app registers, for its kinds, how the present state becomes a request."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ocpi import codec
 from ocpi.client import Answer
@@ -33,6 +33,10 @@ class Push(ABC):
     @abstractmethod
     def message(self, obligation: Obligation, *, now: datetime) -> Message | None:
         """The request to send now; None when there is nothing (any more) to tell."""
+
+    def load(self, obligations: Sequence[Obligation]) -> Mapping[int, Any]:
+        """Hook: read for a batch at once what `message` needs of each; by key of the obligation, as its `loaded`."""
+        return {}
 
     def acknowledged(self, obligation: Obligation, answer: Answer, *, now: datetime) -> None:
         """Hook: the partner has it; runs in the transaction that records the outcome."""

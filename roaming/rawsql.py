@@ -4,15 +4,17 @@ Django's own cursors write parameters into the text of the statement and read te
 travels as two characters. Use this where it was measured to matter, and the ORM elsewhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import connection
 from django.db.backends.postgresql.base import ServerBindingCursor
 from psycopg.pq import Format
 
+Params = Sequence[Any] | Mapping[str, Any]
 
-def fetch(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+
+def fetch(sql: str, params: Params) -> list[tuple[Any, ...]]:
     """Run one query on the default connection and return its rows as the driver reads them."""
     with _cursor() as cursor:
         cursor.execute(sql, params)
@@ -20,13 +22,13 @@ def fetch(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
     return rows
 
 
-def fetch_one(sql: str, params: Sequence[Any]) -> tuple[Any, ...] | None:
+def fetch_one(sql: str, params: Params) -> tuple[Any, ...] | None:
     """As ``fetch``, for the first row or None."""
     rows = fetch(sql, params)
     return rows[0] if rows else None
 
 
-def execute(sql: str, params: Sequence[Any]) -> int:
+def execute(sql: str, params: Params) -> int:
     """Run one statement and return the number of rows that it wrote; ``%b`` takes a value in binary form."""
     with _cursor() as cursor:
         cursor.execute(sql, params)

@@ -1,7 +1,7 @@
 """What we owe to whom, the lanes it travels on, and every attempt (delivery.md 4.2, in the form of this product)."""
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -119,6 +119,9 @@ class Obligation(models.Model):
         help_text="Since when the partner does not know; starts again after each confirmation.",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    # What its push has read for a whole batch (Push.load); None: the push reads by itself.
+    loaded: Any = None
 
     class Meta:
         verbose_name = "delivery"

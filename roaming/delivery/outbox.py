@@ -6,6 +6,7 @@ between leaves a trace: a try without an end.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from datetime import timedelta
 
 from django.db import connection
@@ -62,7 +63,7 @@ def due(
     if first_kinds:
         rows = rows.annotate(turn=Case(When(kind__in=first_kinds, then=Value(0)), default=Value(1)))
         order.insert(0, "turn")
-    found = list(rows.annotate(is_open=Exists(_open_tries(OuterRef("pk")))).order_by(*order)[:limit])
+    found: list[Any] = list(rows.annotate(is_open=Exists(_open_tries(OuterRef("pk")))).order_by(*order)[:limit])
     return found, {each.pk for each in found if each.is_open}
 
 

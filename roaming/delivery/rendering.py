@@ -2,9 +2,12 @@
 
 import hashlib
 import logging
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from roaming import pushes
 from roaming.delivery import verdicts
 from roaming.delivery.models import Obligation
 from roaming.delivery.outbox import Try
@@ -29,6 +32,21 @@ class Prepared:
     push: Push
     message: Message
     sha256: bytes | None = None
+
+
+def load(batch: Iterable[Obligation]) -> None:
+    """Let each push read once for all its obligations of a batch; where that fails, each is read by itself."""
+    by_kind: dict[str, list[Obligation]] = defaultdict(list)
+    for each in batch:
+        by_kind[each.kind].append(each)
+    for kind, obligations in by_kind.items():
+        try:
+            loaded = pushes.get(kind).load(obligations)
+        except Exception:
+            log.exception("delivery.not_loaded kind=%s", kind)
+            continue
+        for each in obligations:
+            each.loaded = loaded.get(each.pk)
 
 
 def prepare(

@@ -18,7 +18,7 @@ from roaming.delivery.lookups import Found, look_up
 from roaming.delivery.models import Obligation
 from roaming.delivery.outcomes import Settlement, settle
 from roaming.delivery.partner import Partner
-from roaming.delivery.rendering import Prepared, prepare
+from roaming.delivery.rendering import Prepared, load, prepare
 from roaming.delivery.schedule import Breaker, Step
 from roaming.delivery.verdicts import Report
 from roaming.models import Party
@@ -142,11 +142,17 @@ class Turn:
 
     def _send(self, batch: Sequence[Obligation]) -> None:
         """Render, write down, send and record one batch: many states, or one sealed thing."""
-        now, ready, settled = self.tools.clock(), [], []
+        now = self.tools.clock()
+        ready: list[Prepared] = []
+        settled: list[Settlement] = []
+        load(batch)
         for obligation in batch:
             push = pushes.get(obligation.kind)
             made = prepare(self.partner, obligation, push, now=now, jitter=self.tools.jitter())
-            (ready if isinstance(made, Prepared) else settled).append(made)
+            if isinstance(made, Prepared):
+                ready.append(made)
+            else:
+                settled.append(made)
         self._settle(settled)
         if not ready:
             return
@@ -334,13 +340,16 @@ def _batches(obligations: Sequence[Obligation]) -> Iterator[list[Obligation]]:
 
 
 def take_turn(lease: lanes.Lease, tools: Tools) -> float | None:
-    """Hold one turn on a claimed lane and give it back; returns its rest in seconds, None when it was lost."""
+    """Hold one turn on a claimed lane and give it back.
+
+    Returns in how many seconds it goes on by its pace; None when something stopped it.
+    """
     try:
         partner = Partner.load(lease.platform_id)
     except SecretUnreadableError as error:
         log.error("delivery.no_token platform=%s reason=%s", lease.platform_id, error)
-        step = Step(lease.health, schedule.CONFIG_SECONDS)
-        return step.rest_seconds if lanes.give_back(lease, step=step, reason=str(error)) else None
+        lanes.give_back(lease, step=Step(lease.health, schedule.CONFIG_SECONDS), reason=str(error))
+        return None
     turn = Turn(lease, tools, partner, Step(lease.health))
     if _may_send(turn):
         turn.run()
@@ -349,7 +358,7 @@ def take_turn(lease: lanes.Lease, tools: Tools) -> float | None:
     given = lanes.give_back(
         lease, step=step, reason=turn.reason, refused_token=partner.sealed_token if is_blocked else None
     )
-    return step.rest_seconds if given else None
+    return step.rest_seconds if given and not step.is_over else None
 
 
 def _may_send(turn: Turn) -> bool:

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from roaming import pushes
+from roaming import pushes, rawsql
 from roaming.delivery import lanes
 from roaming.delivery.models import Attempt, Obligation
 from roaming.delivery.wake import wake_on_commit
@@ -168,7 +168,7 @@ def _owe(statement: str, *, own_party: Party, kind: str, now: datetime, **values
         "expires_at": None,
         "correlation_id": None,
     }
-    parameters = absent | values | {
+    parameters: dict[str, Any] = absent | values | {
         "own_party": own_party.pk,
         "kind": kind,
         "module": push.module,
@@ -177,15 +177,15 @@ def _owe(statement: str, *, own_party: Party, kind: str, now: datetime, **values
         "only_receivers": push.shape == Shape.STATE,
         "now": now,
     }  # fmt: skip
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        without_lane, owed = cursor.fetchone()
+    # Inside of a caller's transaction no savepoint: that is the caller's, who owes nothing when this fails.
+    with transaction.atomic(savepoint=False):
+        [(without_lane, owed)] = rawsql.fetch(statement, parameters)
         if without_lane:
             # The first delivery of a kind to a partner.
             parameters["parties"] = without_lane
-            cursor.execute(_MAKE_LANES, parameters)
-            cursor.execute(statement, parameters)
-            owed += cursor.fetchone()[1]
+            rawsql.execute(_MAKE_LANES, parameters)
+            [(_, more)] = rawsql.fetch(statement, parameters)
+            owed += more
     if owed:
         wake_on_commit()
     return int(owed)

@@ -19,7 +19,7 @@ REPORT_SECONDS = 10
 
 class Command(BaseCommand):
     help = "Run simulated charge points against an OCPP 1.6-J gateway."
-    requires_system_checks: ClassVar[list[str]] = []
+    requires_system_checks: list[str] = []  # noqa: RUF012  # Django declares it as a list
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--url", default="ws://127.0.0.1:9000/ocpp", help="gateway, without the identity")
