@@ -17,8 +17,11 @@ class DecisionView(OcpiView):
     interface: ClassVar[tuple[str, str]] = ("decisions", "SENDER")
     is_functional: ClassVar[bool] = False
 
-    def get(self, request: Request, ref: str) -> HttpResponse:  # noqa: ARG002
+    def get(self, request: Request, ref: str) -> HttpResponse:
         """What was decided, when and why, in the words that the partner was told."""
+        # A NUL is text to a URL, and an error to PostgreSQL.
+        if not (ref.isascii() and ref.isprintable()):
+            raise not_found()
         decision = (
             Decision.objects.filter(ref=ref, party__in=self.caller.parties).select_related("location").first()
         )

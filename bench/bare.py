@@ -1,4 +1,4 @@
-"""The yardstick: a bare WSGI app that does the same SQL through libpq and nothing else.
+"""The yardstick: a bare WSGI app that does the same SQL through libpq, prepared, and nothing else.
 
 It authenticates by the same lookup, reads the same stored documents and joins them; it has no routing table, no
 middleware, no limits and no validation, and answers only what the benchmark asks.
@@ -22,13 +22,15 @@ _local = threading.local()
 _PEPPER = os.environ.get("TOKEN_PEPPER", "").encode()
 
 _AUTH = b"""
-SELECT p.id FROM roaming_credentialstoken t JOIN roaming_platform f ON f.id = t.platform_id
-JOIN roaming_party p ON p.platform_id = f.id
+SELECT p.id, o.id FROM roaming_credentialstoken t JOIN roaming_platform f ON f.id = t.platform_id
+JOIN roaming_party p ON p.platform_id = f.id JOIN roaming_party o ON o.platform_id IS NULL
 WHERE t.hash = $1 AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())
   AND f.status <> 'SUSPENDED' AND p.is_active
 """
-_PAGE = b"SELECT document FROM locations_partnerview WHERE party_id = $1 ORDER BY id LIMIT $2 OFFSET $3"
-_PAGE_COUNT = b"SELECT count(*) FROM locations_partnerview WHERE party_id = $1"
+_PAGE = b"""
+SELECT document FROM locations_partnerview WHERE party_id = $1 AND own_party_id = $2 ORDER BY id LIMIT $3 OFFSET $4
+"""
+_PAGE_COUNT = b"SELECT count(*) FROM locations_partnerview WHERE party_id = $1 AND own_party_id = $2"
 _INSTANT = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
 _SESSION = f"""
 SELECT p.country_code, p.party_id, s.id::text, {_INSTANT.format("s.started_at")}, {_INSTANT.format("s.ended_at")},
@@ -36,9 +38,9 @@ SELECT p.country_code, p.party_id, s.id::text, {_INSTANT.format("s.started_at")}
        convert_from(s.cdr_location, 'UTF8'), s.currency, convert_from(s.charging_periods, 'UTF8'),
        round(s.total_cost, 2)::text, round(s.total_cost_incl_vat, 2)::text, s.status, {_INSTANT.format("s.last_updated")}
 FROM charging_sessions_session s JOIN roaming_party p ON p.id = s.own_party_id
-WHERE s.party_id = $1 ORDER BY s.created_at, s.id LIMIT $2 OFFSET $3
+WHERE s.party_id = $1 AND s.own_party_id = $2 ORDER BY s.created_at, s.id LIMIT $3 OFFSET $4
 """.encode()
-_SESSION_COUNT = b"SELECT count(*) FROM charging_sessions_session WHERE party_id = $1"
+_SESSION_COUNT = b"SELECT count(*) FROM charging_sessions_session WHERE party_id = $1 AND own_party_id = $2"
 _PUT = b"""
 INSERT INTO tokens_token AS known (party_id, uid, uid_key, type, contract_id, group_id, valid, whitelist,
                                    is_blocked_here, document, last_updated, received_at)
@@ -49,40 +51,45 @@ ON CONFLICT (party_id, uid_key, type) DO UPDATE SET uid = excluded.uid, contract
 WHERE known.last_updated <= excluded.last_updated AND known.document <> excluded.document
 RETURNING (xmax = 0)
 """
+_STATEMENTS = (_AUTH, _PAGE, _PAGE_COUNT, _SESSION, _SESSION_COUNT, _PUT)
 
 
 def _rows(sql: bytes, *parameters: bytes, binary: bool = True) -> list[list[bytes]]:
     if not hasattr(_local, "connection"):
         _local.connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
-    result = _local.connection.pgconn.exec_params(sql, list(parameters), result_format=int(binary))
+        for number, statement in enumerate(_STATEMENTS):
+            _local.connection.pgconn.prepare(b"s%d" % number, statement)
+    name = b"s%d" % _STATEMENTS.index(sql)
+    result = _local.connection.pgconn.exec_prepared(name, list(parameters), result_format=int(binary))
     if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
         raise RuntimeError(result.error_message.decode())
     columns = range(result.nfields)
     return [[result.get_value(row, column) for column in columns] for row in range(result.ntuples)]
 
 
-def _party(environ: dict[str, Any]) -> bytes | None:
+def _parties(environ: dict[str, Any]) -> list[bytes]:
+    """The caller's party and ours."""
     _, _, encoded = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     digest = hmac.digest(_PEPPER, base64.b64decode(encoded), hashlib.sha256)
     found = _rows(_AUTH, b"\\x" + digest.hex().encode(), binary=False)
-    return found[0][0] if found else None
+    return found[0] if found else []
 
 
 def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
     """Serve what the benchmark asks: a page of locations, a page of sessions, PUT of a token."""
-    party = _party(environ)
-    if party is None:
+    parties = _parties(environ)
+    if not parties:
         return _answer(start, "401 Unauthorized", b'{"status_code":2000}')
     if environ["REQUEST_METHOD"] == "PUT":
-        return _put(environ, start, party)
+        return _put(environ, start, parties[0])
     query = parse_qs(environ["QUERY_STRING"])
     window = query["limit"][0].encode(), query.get("offset", ["0"])[0].encode()
     if environ["PATH_INFO"].endswith("/locations"):
-        documents, count = [row[0] for row in _rows(_PAGE, party, *window)], _PAGE_COUNT
+        documents, count = [row[0] for row in _rows(_PAGE, *parties, *window)], _PAGE_COUNT
     else:
-        rows = _rows(_SESSION, party, *window, binary=False)
+        rows = _rows(_SESSION, *parties, *window, binary=False)
         documents, count = [_session(*row) for row in rows], _SESSION_COUNT
-    total = _rows(count, party, binary=False)[0][0].decode()
+    total = _rows(count, *parties, binary=False)[0][0].decode()
     body = b'{"data":[' + b",".join(documents) + b'],"status_code":1000}'
     return _answer(start, "200 OK", body, [("X-Total-Count", total)])
 

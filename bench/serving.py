@@ -51,8 +51,8 @@ def measure(seed: Seed, *, quick: bool, now: datetime) -> Iterator[Row]:
             is_long = "1,000" in job
             figures = _compared(running, requests, rounds=2 if is_long else rounds, seconds=seconds,
                                 connections=2 if is_long else 8 if "locations" in job else 32)  # fmt: skip
-            is_page = "locations" in job
-            yield _line(job, figures, of_bare=0.7 if is_page else 0.5, times_drf=50 if is_page else 3)
+            yield _line(job, figures, of_bare=0.7 if "locations" in job else 0.5,
+                        times_drf=0 if is_long else 50 if "locations" in job else 3)  # fmt: skip
         puts = _puts(seed, headers, now - timedelta(days=1))
         _require_same_token(running, puts)
         yield _line("PUT token", _compared(running, puts, rounds=rounds, seconds=seconds, connections=32),

@@ -39,7 +39,7 @@ def against(
     by_bare = ours / bare if bare else None
     by_drf = ours / drf if drf else None
     met = (by_bare is None or by_bare >= of_bare) and (by_drf is None or by_drf >= times_drf)
-    goals = [f"≥ {of_bare:.0%} of bare"] * (bare is not None) + [f"≥ {times_drf:g} × DRF"] * (drf is not None)
+    goals = [f"≥ {of_bare:.0%} of bare"] * (bare is not None) + [f"≥ {times_drf:g} × DRF"] * (drf is not None and times_drf > 0)
     return Row(
         job=job,
         ours=f"{number(ours)}/s",

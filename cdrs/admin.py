@@ -46,7 +46,7 @@ class CdrAdmin(ReadOnlyAdmin):
         "without_vat",
         "with_vat",
         "delivery",
-        "is_credit",
+        "kind",
     )
     list_filter = ("party", "session__location__depot", "currency", "is_credit", "ended_at")
     list_select_related = ("party", "session__location__depot")
@@ -104,6 +104,11 @@ class CdrAdmin(ReadOnlyAdmin):
     def with_vat(self, cdr: CDR) -> str:
         """The total with VAT, when it is known."""
         return money(cdr.total_incl_vat, cdr.currency)
+
+    @display(description="")
+    def kind(self, cdr: CDR) -> SafeString | str:
+        """What makes it unlike the others."""
+        return badge("credit", "amber") if cdr.is_credit else ""
 
     @display(description="Partner")
     def delivery(self, cdr: Any) -> SafeString:

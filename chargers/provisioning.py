@@ -103,11 +103,12 @@ def _read(station: Station, found: _Configuration, *, is_last: bool, now: dateti
 
 
 def _changed(station: Station, key: str, value: str, outcome: CallOutcome) -> None:
-    word = _word(outcome)
-    if word == "Accepted":
+    """Answers are stored side by side, so this one may come after the last reading: what was read stays true."""
+    word, fact = _word(outcome), station.refused_configuration.get(key, {})
+    if word != "Accepted":
+        station.refused_configuration[key] = fact | {"wanted": value, "answer": word}
+    elif "has" not in fact:
         station.refused_configuration.pop(key, None)
-    else:
-        station.refused_configuration[key] = {"wanted": value, "answer": word}
 
 
 def _word(outcome: CallOutcome) -> str:

@@ -81,12 +81,14 @@ def started(*, begin: Begin, now: datetime) -> BeginAnswer:
     orphans.close_superseded(
         station_identity=begin.station_identity, ocpp_connector=begin.ocpp_connector, at=case.at, now=now
     )
+    refusal = REFUSED
     if not _is_expected(case):
-        tap(station_identity=begin.station_identity, id_tag=begin.id_tag, at=case.at, now=now)
+        answer = tap(station_identity=begin.station_identity, id_tag=begin.id_tag, at=case.at, now=now)
+        refusal = REFUSED if answer.status == "Accepted" else answer.status
     with transaction.atomic():
-        row, is_new = Transaction.objects.get_or_create(**_key(begin), defaults={"id_tag_status": REFUSED})
+        row, is_new = Transaction.objects.get_or_create(**_key(begin), defaults={"id_tag_status": refusal})
         if is_new:
-            row.session, row.id_tag_status = _session_for(case)
+            row.session, row.id_tag_status = _session_for(case, refusal)
             row.save(update_fields=["session", "id_tag_status"])
         return _answer(row)
 
@@ -121,8 +123,8 @@ def _is_expected(case: _Case) -> bool:
     return bool(_command(case) or _waiting(case) or _authorization(case))
 
 
-def _session_for(case: _Case) -> Opened:
-    """Who pays, by what we know of the id tag: a command, a command for this very card, a tap."""
+def _session_for(case: _Case, refusal: str) -> Opened:
+    """Who pays, by what we know of the id tag: a command, a command for this very card, a tap; or nobody."""
     if case.evse is None:
         return None, REFUSED
     command = _command(case)
@@ -135,7 +137,7 @@ def _session_for(case: _Case) -> Opened:
             return session, "Accepted"
     authorization = _authorization(case)
     if authorization is None:
-        return None, "ConcurrentTx" if _runs_beside(case.begin) else REFUSED
+        return None, "ConcurrentTx" if _runs_beside(case.begin) else refusal
     return _authorized(replace(case, not_before=authorization.created_at), case.evse, authorization)
 
 

@@ -135,7 +135,7 @@ class _Board:
                 "partner": str(lane.platform),
                 "lane": lane.get_name_display(),
                 "why": lane.blocked_reason or lane.get_breaker_display(),
-                "url": reverse("admin:roaming_lane_change", args=[lane.pk]),
+                "url": f"{reverse('admin:roaming_obligation_changelist')}?lane__id__exact={lane.pk}",
             }
             for lane in stuck
         ]

@@ -6,12 +6,16 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from ocpi import codec
+from ocpi.http import respond_to_error
 from ocpi.interfaces import V221_INTERFACES
 from ocpi.openapi import document
+from ocpi.status import method_not_allowed
 
 
-def openapi(request: HttpRequest) -> HttpResponse:  # noqa: ARG001  # the same for everybody
+def openapi(request: HttpRequest) -> HttpResponse:
     """Answer the document; it is public, as the protocol is."""
+    if request.method != "GET":
+        return respond_to_error(method_not_allowed(["GET"]))
     return HttpResponse(_document(), content_type="application/json")
 
 

@@ -129,6 +129,8 @@ class Stack:
                 "--workers", str(self.workers), "--threads", "8", "--worker-class", "gthread",
                 "--timeout", "30", "--keep-alive", "75", "--limit-request-line", "4094",
                 "--limit-request-fields", "50", "--no-control-socket",
+                # No header of a request says where in the site it points: by default SCRIPT_NAME and PATH_INFO may.
+                "--forwarder-headers", "",
             ],
             "gateway": manage("ocpp_gateway", "--bind", str(self.ocpp)),
             "worker": [

@@ -21,7 +21,9 @@ def changing(*, location_id: int | None, now: datetime) -> Iterator[None]:
     None: a Location that is about to be made; nobody is shown it yet.
     """
     with transaction.atomic():
-        location = Location.objects.select_for_update().filter(pk=location_id).first() if location_id else None
+        location = (
+            Location.objects.select_for_update().filter(pk=location_id).first() if location_id else None
+        )
         yield
         if location is not None:
             rerender_location(location=location, now=now)

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from weakref import WeakSet
 
-import psycopg
-from django.db import NotSupportedError, ProgrammingError, connection, models
+from django.db import models
 
 from ocpi.headers import read_authorization
+from roaming import rawsql
 from roaming.models import CredentialsToken, Party, Platform
 from roaming.secrets import hash_token
 
@@ -41,32 +40,13 @@ def find_known(authorization: str, now: datetime) -> Known | None:
     decoded = read_authorization(authorization) or ""
     raw = read_authorization(authorization, raw=True) or ""
     by_decoded, by_raw = hash_token(decoded), hash_token(raw)
-    rows = _rows(by_decoded, by_raw, now)
+    rows = rawsql.fetch(_QUERY, [by_decoded, by_raw, now])
     known = _known(decoded, [row for row in rows if bytes(row[_HASH]) == by_decoded])
     if known is None:
         known = _known(raw, [row for row in rows if bytes(row[_HASH]) == by_raw])
         if known is not None and not known.platform.accept_raw_token:
             return None
     return known
-
-
-def _rows(by_decoded: bytes, by_raw: bytes, now: datetime) -> Sequence[tuple[Any, ...]]:
-    parameters: tuple[bytes, bytes, datetime] = (by_decoded, by_raw, now)
-    with connection.cursor() as cursor:
-        try:
-            _prepare(connection.connection)
-            cursor.execute(_EXECUTE, parameters)
-        except _NOT_PREPARED:
-            cursor.execute(_QUERY % ("%s", "%s", "%s"), parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
-
-
-def _prepare(server: Any) -> None:
-    """Prepare the statement once per connection: planning it takes longer than running it."""
-    if server not in _prepared:
-        server.execute(_PREPARE)
-        _prepared.add(server)
 
 
 def _known(token: str, rows: Sequence[tuple[Any, ...]]) -> Known | None:
@@ -119,8 +99,3 @@ WHERE t.hash IN (%s, %s) AND p.status <> '{Platform.Status.SUSPENDED}'
   AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > %s)
 ORDER BY y.country_code, y.party_id, y.role
 """
-_PREPARE = f"PREPARE yardgate_caller (bytea, bytea, timestamptz) AS {_QUERY % ('$1', '$2', '$3')}"
-_EXECUTE = "EXECUTE yardgate_caller (%s, %s, %s)"
-# A connection pooler may hand us a server that never saw the statement, a migration may have changed its tables.
-_NOT_PREPARED = (ProgrammingError, NotSupportedError, psycopg.ProgrammingError, psycopg.NotSupportedError)
-_prepared: WeakSet[Any] = WeakSet()

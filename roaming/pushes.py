@@ -38,7 +38,7 @@ class Push(ABC):
         """Hook: read for a batch at once what `message` needs of each; by key of the obligation, as its `loaded`."""
         return {}
 
-    def acknowledged(self, obligation: Obligation, answer: Answer, *, now: datetime) -> None:
+    def acknowledged(self, obligation: Obligation, answer: Answer, *, now: datetime) -> None:  # noqa: B027  # a hook
         """Hook: the partner has it; runs in the transaction that records the outcome."""
 
     def follows(self, obligation: Obligation) -> str | None:

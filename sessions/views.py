@@ -16,8 +16,8 @@ from ocpi.views import OcpiView, SenderView
 from roaming.auth import Caller
 from sessions.models import Session
 from sessions.preferences import answer
+from sessions.reading import session_page
 from sessions.services import LIVE, set_preferences
-from sessions.wire import session_document
 
 
 def visible_sessions(caller: Caller) -> QuerySet[Session]:
@@ -32,14 +32,10 @@ class SessionsView(SenderView):
     interface: ClassVar[tuple[str, str]] = ("sessions", "SENDER")
 
     def page(self, caller: Caller, query: PageQuery, now: datetime) -> Page:
-        """Oldest created first, so that new sessions land on the last page (PAG-09)."""
-        rows = visible_sessions(caller).select_related("own_party")
-        if query.date_from is not None:
-            rows = rows.filter(last_updated__gte=query.date_from)
-        if query.date_to is not None:
-            rows = rows.filter(last_updated__lt=query.date_to)
-        page = rows.order_by("created_at", "id")[query.offset : query.offset + query.limit]
-        return Page(documents=[codec.encode(session_document(row)) for row in page], total=rows.count())
+        """Oldest created first, so that new sessions land on the last page."""
+        assert caller.party is not None
+        assert caller.own_party is not None
+        return session_page(party=caller.party, own_party=caller.own_party, query=query)
 
 
 class ChargingPreferencesView(OcpiView):

@@ -119,8 +119,9 @@ class RunningStack:
         return [pid for pid in self.processes() if _parent_of(pid) == parent] if parent else []
 
     def processes(self) -> list[int]:
-        """Ids of everything alive that was started for this folder, `up` included."""
-        return [pid for pid in processes_of(self.folder) if pid != os.getpid() and is_alive(pid)]
+        """Ids of everything alive that was started for this folder, `up` included, but its two servers."""
+        apart = {os.getpid(), *self.servers()}
+        return [pid for pid in processes_of(self.folder) if pid not in apart and is_alive(pid)]
 
     def redis(self) -> int | None:
         """Id of the Redis of this folder."""

@@ -77,8 +77,9 @@ class Outcome:
 
     ``failure`` is the kind of CallFailed, empty when an answer came; ``status_code`` is None when the body is
     no OCPI envelope; ``retry_after`` in seconds; ``has_object_url`` when the URL names one object below the
-    endpoint; ``tries``: earlier ones since the last confirmation; ``was_ambiguous`` when an earlier try may have been stored; ``was_reread`` when the partner's
-    versions were read again because of this endpoint and still name it.
+    endpoint; ``tries``: earlier ones since the last confirmation; ``was_ambiguous`` when one of them may have
+    been stored; ``was_reread`` when the partner's versions were read again because of this endpoint and still
+    name it.
     """
 
     method: str

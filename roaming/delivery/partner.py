@@ -128,7 +128,9 @@ class Partner:
 
 def timeout_seconds() -> float:
     """The total deadline of one request."""
-    return min(float(settings.OUTBOUND_TIMEOUT_SECONDS), float(settings.DELIVERY_LEASE_SECONDS * _SHARE_OF_LEASE))
+    return min(
+        float(settings.OUTBOUND_TIMEOUT_SECONDS), float(settings.DELIVERY_LEASE_SECONDS * _SHARE_OF_LEASE)
+    )
 
 
 def target_url(endpoint_url: str, message: Message) -> str:

@@ -73,8 +73,10 @@ class Turn:
                 return
             for batch in _batches(found):
                 self._send(batch)
-                if self._is_over():
-                    return
+                if self._is_over() or self._stale:
+                    break
+            # An endpoint that is off or elsewhere: what was found for it is looked for again.
+            self._stale.clear()
 
     def finished(self) -> Step:
         """Return what the lane remembers of this turn, and its rest."""
@@ -86,7 +88,9 @@ class Turn:
             step = schedule.after_delivery(
                 step.health, full_rate=self._full_rate, slowest_seconds=self.slowest_seconds
             )
-        pace = schedule.pace_seconds(step.health, full_rate=self._full_rate, sent=self.sent, took_seconds=took)
+        pace = schedule.pace_seconds(
+            step.health, full_rate=self._full_rate, sent=self.sent, took_seconds=took
+        )
         return replace(step, rest_seconds=pace)
 
     @property
@@ -169,7 +173,6 @@ class Turn:
         ended = time.monotonic()
         self._settle([replace(each, ended_seconds_ago=ended - at) for each, at in settlements])
         outbox.forget(begun.values())
-        self._stale.clear()
 
     def _still_mine(self) -> bool:
         if self.lease.is_old() and not lanes.renew(self.lease):
@@ -209,7 +212,6 @@ class Turn:
             verdict,
             report,
             on_ambiguous=self.partner.platform.on_ambiguous,
-            lane_rest_seconds=self.step.rest_seconds,
             jitter=self.tools.jitter(),
         )
         if made.state == State.PARKED:

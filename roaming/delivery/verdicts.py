@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from roaming.delivery.answers import Item, Meaning, Verdict
+from roaming.delivery.answers import Item, Lane, Meaning, Verdict
 from roaming.delivery.models import Obligation
 from roaming.delivery.outcomes import Settlement
 from roaming.delivery.schedule import item_seconds
@@ -12,6 +12,8 @@ Shape = Obligation.Shape
 
 # An object that changes all the time is told at most this often; the last change always arrives.
 STATE_SPACING_SECONDS = 1.0
+# What did not get through goes to the end of its lane, so that one dead host of a partner does not hold up all.
+UNTOUCHED_SECONDS = 1.0
 # After so many tries in a row that broke off at our side, a person must look.
 MAX_CRASHES = 3
 HOLD = "hold"
@@ -38,14 +40,9 @@ def settlement(
     report: Report,
     *,
     on_ambiguous: str,
-    lane_rest_seconds: float,
     jitter: float,
 ) -> Settlement:
-    """Return what a verdict (other than LOOKUP) makes of an obligation.
-
-    ``lane_rest_seconds``: how long the lane rests after this try; an item that was not looked at waits as
-    long, so that others go first.
-    """
+    """Return what a verdict (other than LOOKUP) makes of an obligation."""
     item = verdict.item
     is_state = obligation.shape == Shape.STATE
     tries = (
@@ -54,7 +51,7 @@ def settlement(
     if item is Item.ACK:
         rest = STATE_SPACING_SECONDS if is_state else 0.0
     elif item is Item.UNTOUCHED:
-        rest = lane_rest_seconds
+        rest = UNTOUCHED_SECONDS if verdict.lane is Lane.COUNT else 0.0
     else:
         # The one PUT after a refused PATCH goes at once.
         used = obligation.attempts + (0 if verdict.meaning is Meaning.PATCH_REFUSED else 1)
@@ -110,7 +107,9 @@ def crashed(
     state = State.PENDING
     if obligation.shape == Shape.SHORT_LIVED:
         state = State.EXPIRED
-    elif (crashes >= MAX_CRASHES and not (is_state and was_sent)) or (was_sent and not is_state and on_ambiguous == HOLD):
+    elif (crashes >= MAX_CRASHES and not (is_state and was_sent)) or (
+        was_sent and not is_state and on_ambiguous == HOLD
+    ):
         state = State.PARKED
     return Settlement(
         obligation=obligation,

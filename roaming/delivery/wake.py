@@ -69,4 +69,8 @@ os.register_at_fork(after_in_child=_start_anew)
 def wake_on_commit() -> None:
     """Wake a sender when the caller's transaction has been committed; nothing without a broker."""
     if settings.REDIS_URL:
-        transaction.on_commit(lambda: _waker.wake(), robust=True)
+        transaction.on_commit(_wake, robust=True)
+
+
+def _wake() -> None:
+    _waker.wake()

@@ -84,6 +84,10 @@ class Yard:
         self._stack.close()
         assert [fault for station in self._stations for fault in station.link.faults] == []
 
+    @property
+    def port(self) -> int:
+        return int(self.url.split(":")[2].split("/")[0])
+
     def do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self._background.do(work)
 
@@ -116,10 +120,7 @@ class Yard:
     def raw(self, identity: str = "GENT-01") -> Iterator["RawLine"]:
         """A line on which a test spells out every frame."""
 
-        class Server:
-            port = int(self.url.split(":")[2].split("/")[0])
-
-        opening = dialled(Server(), identity, password=PASSWORDS[identity])  # type: ignore[arg-type]
+        opening = dialled(self, identity, password=PASSWORDS[identity])  # type: ignore[arg-type]  # has a port
         raw = self.do(opening.__aenter__())
         try:
             yield RawLine(self, raw)
@@ -184,19 +185,48 @@ class RawLine:
         self._raw = raw
         self._number = 0
 
-    def ask(self, action: str, **payload: Any) -> Any:
+    def ask(self, action: str, *, within: float = 5, **payload: Any) -> Any:
         """Payload of the answer; the whole frame when it is a CALLERROR. Calls of the gateway are passed over."""
         self._number += 1
         message_id = f"m-{self._number}"
         self._yard.do(self._raw.send([2, message_id, action, payload]))
         while True:
-            frame = self._yard.do(self._raw.receive())
+            frame = self._yard.do(self._raw.receive(within=within))
             if frame[1] == message_id:
                 return frame[2] if frame[0] == 3 else frame
 
-    def send_text(self, text: str) -> Any:
-        self._yard.do(self._raw.send(text))
-        return self._yard.do(self._raw.receive())
+    def hear(self, action: str, *, within: float = 5) -> Any:
+        """Payload of the gateway's next call of that action; it is left without an answer."""
+        return self._next(action, within=within)[1]
+
+    def overhear(self, *, seconds: float) -> list[str]:
+        """Actions of all calls that the gateway makes in that time; none is answered."""
+        deadline, heard = time.monotonic() + seconds, []
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                frame = self._yard.do(self._raw.receive(within=left))
+            except TimeoutError:
+                break
+            if frame[0] == 2:
+                heard.append(frame[2])
+        return heard
+
+    def answer_configuration(self, **values: str) -> None:
+        """Answer the gateway's question after a boot, so that the line is free for other calls."""
+        message_id, asked = self._next("GetConfiguration")
+        keys = [{"key": key, "readonly": True, "value": values.get(key, "")} for key in asked["key"]]
+        self._yard.do(self._raw.send([3, message_id, {"configurationKey": keys}]))
+
+    def refuse(self, action: str, code: str) -> None:
+        """Answer the gateway's next call of that action with a CALLERROR."""
+        message_id, _ = self._next(action)
+        self._yard.do(self._raw.send([4, message_id, code, "", {}]))
+
+    def _next(self, action: str, *, within: float = 5) -> tuple[str, Any]:
+        while True:
+            frame = self._yard.do(self._raw.receive(within=within))
+            if frame[0] == 2 and frame[2] == action:
+                return frame[1], frame[3]
 
     def boot(self) -> Any:
         return self.ask("BootNotification", chargePointVendor="Vendor", chargePointModel="Model")

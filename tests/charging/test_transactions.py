@@ -61,7 +61,7 @@ def test_a_uid_that_two_partners_claim_is_refused(bay: EVSE, card: v221.Token, s
 def test_a_card_of_a_partner_without_grant_is_refused(bay: EVSE, stranger: Party) -> None:
     put_token(party=stranger, token=token_of(stranger, "04FF", v221.TokenType.RFID), now=OPEN)
     assert tap(station_identity="GENT-01", id_tag="04FF", now=OPEN).status == "Blocked"
-    assert begin(tag="04FF").status == "Invalid"
+    assert begin(tag="04FF").status == "Blocked"
     assert Transaction.objects.get().session is None
 
 

@@ -1,5 +1,6 @@
 """Kills what it may kill, at random moments, and counts."""
 
+import itertools
 import random
 import signal
 import subprocess
@@ -43,7 +44,7 @@ class Producer:
 
 @dataclass
 class Nemesis:
-    """One fault after the other, a second or two apart, until it is told to stop; ``done`` counts them."""
+    """One fault after the other, a second or two apart, until there were enough; ``done`` counts them."""
 
     stack: RunningStack
     producer: Producer
@@ -53,6 +54,11 @@ class Nemesis:
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="nemesis", daemon=True)
+
+    @property
+    def is_satisfied(self) -> bool:
+        """Whether enough has been done: on a machine that starts processes slowly nothing else would get on."""
+        return self.done.total() >= ENOUGH
 
     def start(self) -> None:
         """Begin."""
@@ -78,9 +84,9 @@ class Nemesis:
             self.done[name] += 1
 
     def _run(self) -> None:
-        count = 0
-        while not self._stopping.wait(self.chance.uniform(0.6, 2.0)):
-            count += 1
+        for count in itertools.count(1):
+            if self._stopping.wait(self.chance.uniform(0.6, 2.0)) or self.is_satisfied:
+                return
             self.strike(RARE.get(count) or self.chance.choice(OFTEN))
 
     def _kill(self, pid: int | None) -> bool:

@@ -59,9 +59,11 @@ def prepare(*, rate: int) -> dict[str, str]:
 def charge(number: int, *, until: str) -> None:
     """Bring one charge to the end, or to ``until`` ACTIVE; what is done already stays as it is."""
     start = FIRST_START + number // BAYS * timedelta(hours=3)
-    session = _opened(number, start)
-    if session.status == PENDING:
-        session = activate_session(session=session, started_at=start, meter_start_wh=1_000_000, now=start)
+    # In one step: a pending session whose driver does not come is dropped after a while.
+    with transaction.atomic():
+        session = _opened(number, start)
+        if session.status == PENDING:
+            session = activate_session(session=session, started_at=start, meter_start_wh=1_000_000, now=start)
     if until == ACTIVE:
         return
     middle, end = start + timedelta(hours=1), start + timedelta(hours=2)

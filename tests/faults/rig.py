@@ -45,7 +45,7 @@ class Rig:
             self.stack.rows(_LET_PASS.format(table=table, column=column), [seconds])
 
     def wait_until_all_is_told(self, seconds: float, *, passing: float = 3600) -> None:
-        """Wait for every delivery to be acknowledged; each second an hour passes for what waits for its next try."""
+        """Wait for every delivery to be acknowledged; twice a second an hour passes for what waits for its next try."""
 
         def told() -> bool:
             try:
@@ -54,7 +54,7 @@ class Rig:
             except psycopg.OperationalError:
                 return False  # the database was killed a moment ago
 
-        assert wait_for(told, seconds, every=1.0), (
+        assert wait_for(told, seconds, every=0.5), (
             f"not everything was told within {seconds} s: {self.open_deliveries()}\n"
             f"lanes: {self.stack.rows('SELECT * FROM roaming_lane')}\n{self.stack.story()}"
         )

@@ -217,3 +217,32 @@ def test_a_removed_bay_stays_in_the_list_for_ever(partner: PartnerClient) -> Non
     EVSE.objects.filter(pk=evse.pk).update(is_removed=True)
     publish(partner, location)
     assert partner.get(PATH).data[0]["evses"][0]["status"] == "REMOVED"
+
+
+def test_pages_stay_as_they_were_when_objects_come_and_change(partner: PartnerClient) -> None:
+    """PAG-09: a new Location lands on the last page, and a changed one keeps its place."""
+    depot = DepotFactory()
+    made = [LocationFactory(depot=depot) for _ in range(4)]
+    for number, location in enumerate(made):
+        EVSEFactory(location=location, station_identity=f"GENT-{number:03}")
+        publish(partner, location)
+    first = partner.get(PATH, limit="2")
+    at = MORNING + timedelta(hours=1)
+    report_status(station_identity="GENT-000", ocpp_connector=1, status=S.CHARGING, at=at, now=at)
+    late = LocationFactory(depot=depot)
+    publish(partner, late, at)
+    assert first.next_url is not None
+    pages = [first, *partner.crawl(first.next_url)]
+    assert [entry["id"] for page in pages for entry in page.data] == [each.ocpi_id for each in (*made, late)]
+
+
+def test_two_pools_of_a_depot_are_two_locations_with_one_publish_value_each(partner: PartnerClient) -> None:
+    """LOC-21."""
+    depot = DepotFactory()
+    guests, fleet = LocationFactory(depot=depot), LocationFactory(depot=depot, name="Gent Noord, fleet bays")
+    publish(partner, guests)
+    publish(partner, fleet, publish=False)
+    listed = {entry["id"]: (entry["publish"], entry["address"]) for entry in partner.get(PATH).data}
+    assert listed == {
+        guests.ocpi_id: (True, "Wiedauwkaai 72"), fleet.ocpi_id: (False, "Wiedauwkaai 72")
+    }  # fmt: skip

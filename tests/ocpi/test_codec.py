@@ -1,4 +1,7 @@
-"""JSON text to value and back, and PATCH: limits, exactness, merge."""
+"""JSON text to value and back, and PATCH: limits, exactness, merge.
+
+HTP-05, 06, 12, 13; OBJ-01, 04, 12.
+"""
 
 import contextlib
 import json

@@ -14,6 +14,7 @@ from ocpi.status import (
 
 
 def test_only_codes_of_the_standard_are_produced() -> None:
+    """ENV-08."""
     assert [int(code) for code in StatusCode] == [
         *(1000, 2000, 2001, 2002, 2003, 2004, 3000, 3001, 3002, 3003, 4000, 4001, 4002, 4003),
     ]

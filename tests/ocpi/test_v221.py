@@ -1,4 +1,7 @@
-"""Objects of OCPI 2.2.1 against the chapters' own tables."""
+"""Objects of OCPI 2.2.1 against the chapters' own tables.
+
+Length, kind of text, cards and enum words of every member: TYP-01, 02, 03, 10, 11, 12; LOC-30; CDR-26; OBJ-02.
+"""
 
 import enum
 import time

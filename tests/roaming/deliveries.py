@@ -17,7 +17,7 @@ from ocpi import codec
 from roaming.delivery import services
 from roaming.delivery.drain import Drainer
 from roaming.delivery.models import Lane, Obligation
-from roaming.models import Endpoint, Party, Platform
+from roaming.models import Endpoint, Party
 from roaming.pushes import Message, Push, register
 from roaming.secrets import write_outbound_token
 from tests.factories import OwnPartyFactory, PartyFactory, PlatformFactory

@@ -137,7 +137,9 @@ VERDICTS = {
     Lane.COUNT: Step(Health(failures=3, setbacks=1, rate=2.0), 4.0, is_over=True),
     Lane.COUNT_ITEM: Step(Health(failures=3, setbacks=1, rate=2.0, last_failed=9)),
     Lane.AUTH_BLOCKED: Step(
-        Health(breaker=Breaker.AUTH_BLOCKED, failures=2, setbacks=2, rate=2.0, last_failed=8), 60.0, is_over=True
+        Health(breaker=Breaker.AUTH_BLOCKED, failures=2, setbacks=2, rate=2.0, last_failed=8),
+        60.0,
+        is_over=True,
     ),
     Lane.WAIT: Step(Health(failures=2, setbacks=2, rate=1.0, last_failed=8), 5.0, is_over=True),
     Lane.CONFIG: Step(Health(failures=2, setbacks=1, rate=2.0, last_failed=8), 900.0, is_over=True),

@@ -21,7 +21,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 State = Obligation.State
 
 
-def a_party(party_id: str = "EMS", *, modules: tuple[str, ...] = ("sessions", "cdrs"), **values: object) -> Party:
+def a_party(
+    party_id: str = "EMS", *, modules: tuple[str, ...] = ("sessions", "cdrs"), **values: object
+) -> Party:
     """A partner's party whose platform offers these modules as RECEIVER."""
     platform = PlatformFactory(**values)
     for module in modules:
@@ -133,9 +135,9 @@ def test_a_result_keeps_its_bytes_its_url_and_the_commands_correlation() -> None
 
 def test_what_is_rolled_back_is_not_owed() -> None:
     party = a_party()
-    with pytest.raises(RuntimeError), transaction.atomic():
+    with transaction.atomic():
         owe(party)
-        raise RuntimeError
+        transaction.set_rollback(True)
     assert (Obligation.objects.count(), Lane.objects.count()) == (0, 0)
 
 
@@ -174,10 +176,9 @@ def test_the_age_of_what_is_owed_starts_with_the_first_change() -> None:
 
 def test_one_statement_owes_to_20_partners(django_assert_num_queries) -> None:
     parties = [a_party(f"A{number:02}") for number in range(20)]
-    our = own_party()
-    now = timezone.now()
+    our, now = own_party(), timezone.now()
     owe(*parties)
-    with transaction.atomic(), django_assert_num_queries(3):  # the statement and its savepoint
+    with transaction.atomic(), django_assert_num_queries(1):
         services.owe_state(
             own_party=our, parties=parties, kind="test_bay", object_key="B2", changed_fields=["status"], now=now
         )
@@ -249,7 +250,9 @@ def test_a_broker_that_is_away_costs_nothing(settings) -> None:
 # --- the operator
 
 
-def parked_cdr(reason: str = "refused: HTTP 200, OCPI 2001: no such tariff", key: str = "CDR-1") -> Obligation:
+def parked_cdr(
+    reason: str = "refused: HTTP 200, OCPI 2001: no such tariff", key: str = "CDR-1"
+) -> Obligation:
     party = Party.objects.filter(platform__isnull=False).first() or a_party()
     owe_cdr(party, key)
     Obligation.objects.filter(object_key=key).update(state=State.PARKED, last_error=reason, crashes=3)

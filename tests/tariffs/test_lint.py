@@ -267,6 +267,7 @@ def test_vat_on_some_components_only_is_a_warning() -> None:
 
 
 def test_dimension_without_catch_all_is_a_warning() -> None:
+    """TAR-09."""
     tiers = element(component("TIME", "1"), min_duration=3600)
 
     assert _findings(tiers, ALWAYS) == [("no_catch_all", "warning", None)]
@@ -283,6 +284,7 @@ def test_dimension_without_catch_all_is_a_warning() -> None:
     ],
 )
 def test_text_that_repeats_a_price_is_a_warning(text: str, count: int) -> None:
+    """TAR-28."""
     texts = (v221.DisplayText(language="en", text=text),)
 
     assert _findings(ALWAYS, tariff_alt_text=texts) == [("alt_text_price", "warning", None)] * count
