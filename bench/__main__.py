@@ -33,7 +33,7 @@ def main() -> None:
     with _folder(options.folder) as folder, installation(folder):
         django.setup()
         rows = list(_measured(options, began))
-    text = f"{_heading(options.quick)}\n\n{table.markdown(rows)}"
+    text = f"{_heading(quick=options.quick)}\n\n{table.markdown(rows)}"
     print(f"\n{text}\n\n{time.monotonic() - began:.0f} s")
     if options.write:
         table.write(DOCUMENT, text)
@@ -74,7 +74,7 @@ def _measured(options: Any, began: float) -> Iterator[table.Row]:
             yield row
 
 
-def _heading(quick: bool) -> str:
+def _heading(*, quick: bool) -> str:
     length = "quick run" if quick else "full run"
     return (
         f"{timezone.now():%Y-%m-%d}, {length}, {os.cpu_count()} cores shared with the load generator and the database, "

@@ -28,7 +28,9 @@ class TokenAuthentication(authentication.BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[None, Party]:
         """The party of a token."""
         encoded = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")[2]
-        token = CredentialsToken.objects.filter(hash=hash_token(base64.b64decode(encoded).decode()), revoked_at=None)
+        token = CredentialsToken.objects.filter(
+            hash=hash_token(base64.b64decode(encoded).decode()), revoked_at=None
+        )
         party = Party.objects.select_related("platform").filter(platform__inbound_tokens__in=token).first()
         if party is None:
             raise exceptions.AuthenticationFailed
@@ -42,7 +44,15 @@ class ConnectorSerializer(serializers.ModelSerializer[Connector]):
 
     class Meta:
         model = Connector
-        fields = ("id", "standard", "format", "power_type", "max_voltage", "max_amperage", "max_electric_power")
+        fields = (
+            "id",
+            "standard",
+            "format",
+            "power_type",
+            "max_voltage",
+            "max_amperage",
+            "max_electric_power",
+        )
 
 
 class EvseSerializer(serializers.ModelSerializer[EVSE]):

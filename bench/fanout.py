@@ -100,7 +100,7 @@ def sender() -> Iterator[None]:
         process.wait()
 
 
-def measure(seed: Seed, *, quick: bool, now: datetime) -> Iterator[Row]:  # noqa: ARG001  # one face for all parts
+def measure(seed: Seed, *, quick: bool, now: datetime) -> Iterator[Row]:  # one face for all parts
     """Yield the lines of delivery."""
     partners = Partners()
     try:

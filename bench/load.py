@@ -148,9 +148,7 @@ def run_round(target: Target, *, seconds: float, connections: int, numbers: Iter
     return result
 
 
-def compare(
-    targets: Sequence[Target], *, rounds: int, seconds: float, connections: int
-) -> dict[str, Figure]:
+def compare(targets: Sequence[Target], *, rounds: int, seconds: float, connections: int) -> dict[str, Figure]:
     """Measure targets in turn, several rounds, so that all meet the same noise; figures by name."""
     numbers = {target.name: count() for target in targets}
     found: dict[str, list[Round]] = {target.name: [] for target in targets}

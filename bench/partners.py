@@ -11,8 +11,9 @@ import time
 from typing import Any
 
 _ENVELOPE = b'{"status_code":1000,"timestamp":"2026-11-21T00:00:00Z"}'
-_ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(_ENVELOPE), _ENVELOPE)
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+    len(_ENVELOPE),
+    _ENVELOPE,
 )
 
 Note = tuple[int, float, str, str]

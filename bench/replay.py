@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 from django.db import connection
 from django.db.backends.postgresql.base import ServerBindingCursor
-from psycopg.adapt import Transformer
 from psycopg._queries import PostgresQuery
+from psycopg.adapt import Transformer
 from psycopg.pq import ExecStatus
 
 _FINE = (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
@@ -46,7 +46,9 @@ class Recording:
         if isinstance(cursor, ServerBindingCursor):
             query = PostgresQuery(Transformer.from_context(cursor))
             query.convert(sql, params)
-            made = Statement(query.query, tuple(query.params or ()), tuple(query.types), tuple(query.formats or ()))
+            made = Statement(
+                query.query, tuple(query.params or ()), tuple(query.types), tuple(query.formats or ())
+            )
         else:
             made = Statement(cursor.mogrify(sql, params).encode())
         self.statements.append(made)

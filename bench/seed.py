@@ -22,7 +22,14 @@ from ocpi import codec, v221
 from roaming.models import CredentialsToken, Endpoint, Party, Platform
 from roaming.secrets import hash_token, write_outbound_token
 from sessions.models import MeterReading, Session
-from sessions.services import OpenSession, Reading, activate_session, add_readings, complete_session, open_session
+from sessions.services import (
+    OpenSession,
+    Reading,
+    activate_session,
+    add_readings,
+    complete_session,
+    open_session,
+)
 from tariffs.models import Tariff
 from tariffs.services import put_tariff
 from tariffs.wire import tariff_object
@@ -105,7 +112,9 @@ def plant(size: Size, *, now: datetime) -> Seed:
     # Only now: what was published so far is not owed to anybody.
     for partner in partners:
         for module in MODULES:
-            Endpoint.objects.create(platform=partner.platform, module=module, role="RECEIVER", url="http://127.0.0.1:9")
+            Endpoint.objects.create(
+                platform=partner.platform, module=module, role="RECEIVER", url="http://127.0.0.1:9"
+            )
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     return seed
@@ -200,7 +209,9 @@ def _places(depot: Depot, count: int, now: datetime) -> list[Location]:
     return places
 
 
-def _grants(places: list[Location], shared: int, partners: tuple[Party, ...], depot: Depot, now: datetime) -> None:
+def _grants(
+    places: list[Location], shared: int, partners: tuple[Party, ...], depot: Depot, now: datetime
+) -> None:
     # Open now, and no edge within hours: the clock must not interrupt a measurement.
     here = now.astimezone(ZoneInfo(ZONE))
     opens, closes = (here - timedelta(hours=6)).hour, (here + timedelta(hours=12)).hour
@@ -222,7 +233,9 @@ def _show(places: list[Location], party: Party, now: datetime) -> None:
     like = PartnerView.objects.filter(party=party).order_by("id")[0]
     shown = read_publication(bytes(like.publication))
     rows = []
-    for place in Location.objects.filter(pk__in=[each.pk for each in places]).select_related("depot__operator"):
+    for place in Location.objects.filter(pk__in=[each.pk for each in places]).select_related(
+        "depot__operator"
+    ):
         facts = location_facts(place)
         document = location_document(facts=facts, publication=shown, viewer=party.pk, previous=None, now=now)
         rows.append(
@@ -259,7 +272,9 @@ def _sessions(seed: Seed, places: list[Location], count: int, now: datetime) -> 
         for bay in bays[1:]
     )  # fmt: skip
     MeterReading.objects.bulk_create(
-        MeterReading(session=other, at=at, energy_wh=energy_wh) for other in others for at, energy_wh in readings
+        MeterReading(session=other, at=at, energy_wh=energy_wh)
+        for other in others
+        for at, energy_wh in readings
     )
 
 
@@ -283,7 +298,9 @@ def _charge(seed: Seed, bay: EVSE, started_at: datetime) -> Session:
         now=started_at,
     )  # fmt: skip
     activate_session(session=session, started_at=started_at, meter_start_wh=1_000_000, now=started_at)
-    readings = [Reading(started_at + quarter * number, 1_000_000 + 2_500 * number) for number in range(1, PERIODS)]
+    readings = [
+        Reading(started_at + quarter * number, 1_000_000 + 2_500 * number) for number in range(1, PERIODS)
+    ]
     add_readings(session=session, readings=readings, now=started_at + quarter * PERIODS)
     return complete_session(
         session=session, ended_at=started_at + quarter * PERIODS, meter_stop_wh=1_000_000 + 2_500 * PERIODS,

@@ -108,7 +108,9 @@ def _require_same_data(running: dict[str, Server], requests: Requests) -> None:
     answers = {name: load.fetch(server.port, requests(name)(0)) for name, server in running.items()}
     ours, bare = (msgspec.json.decode(answers[name], type=dict[str, msgspec.Raw]) for name in (OURS, BARE))
     if bytes(ours["data"]) != bytes(bare["data"]):
-        raise RuntimeError(f"not the same data:\n{bytes(ours['data'])[:2000]!r}\n{bytes(bare['data'])[:2000]!r}")
+        raise RuntimeError(
+            f"not the same data:\n{bytes(ours['data'])[:2000]!r}\n{bytes(bare['data'])[:2000]!r}"
+        )
     objects, usual = msgspec.json.decode(ours["data"]), msgspec.json.decode(answers[DRF])["results"]
     if [each["id"] for each in objects] != [each["id"] for each in usual]:
         raise RuntimeError("DRF answers other objects")

@@ -29,7 +29,13 @@ def number(value: float) -> str:
 
 
 def against(
-    job: str, *, ours: float, bare: float | None, drf: float | None, of_bare: float, times_drf: float,
+    job: str,
+    *,
+    ours: float,
+    bare: float | None,
+    drf: float | None,
+    of_bare: float,
+    times_drf: float,
     cpu_ms: tuple[float, ...] = (),
 ) -> Row:
     """A line with the two ratios that goals speak of: a share of the bare app, and a multiple of DRF.
@@ -39,7 +45,9 @@ def against(
     by_bare = ours / bare if bare else None
     by_drf = ours / drf if drf else None
     met = (by_bare is None or by_bare >= of_bare) and (by_drf is None or by_drf >= times_drf)
-    goals = [f"≥ {of_bare:.0%} of bare"] * (bare is not None) + [f"≥ {times_drf:g} × DRF"] * (drf is not None and times_drf > 0)
+    goals = [f"≥ {of_bare:.0%} of bare"] * (bare is not None) + [f"≥ {times_drf:g} × DRF"] * (
+        drf is not None and times_drf > 0
+    )
     return Row(
         job=job,
         ours=f"{number(ours)}/s",
@@ -74,7 +82,9 @@ def markdown(rows: Iterable[Row]) -> str:
     """The table in Markdown, its columns aligned for readers of the text."""
     cells = [HEAD, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in cells]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in cells
+    ]
     lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
     return "\n".join(lines)
 

@@ -118,9 +118,7 @@ class DjangoCentral:
 
     async def _send(self, connection: Connection, call: StationCall) -> None:
         async def mark_sent() -> bool:
-            return await self._store.run(
-                calls.mark_sent, call.pk, epoch=connection.epoch, now=timezone.now()
-            )
+            return await self._store.run(calls.mark_sent, call.pk, epoch=connection.epoch, now=timezone.now())
 
         try:
             outcome = await connection.call(

@@ -18,7 +18,9 @@ class Station(models.Model):
     model = models.CharField(max_length=50, blank=True, editable=False)
     firmware_version = models.CharField(max_length=50, blank=True, editable=False)
     is_online = models.BooleanField(default=False, editable=False)
-    epoch = models.BigIntegerField(default=0, editable=False, help_text="Counts connections; the newest one owns.")
+    epoch = models.BigIntegerField(
+        default=0, editable=False, help_text="Counts connections; the newest one owns."
+    )
     connected_at = models.DateTimeField(null=True, blank=True, editable=False)
     booted_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -57,7 +59,9 @@ class StationCall(models.Model):
     action = models.CharField(max_length=30)
     payload = models.JSONField()
     priority = models.PositiveSmallIntegerField(default=3, help_text="0 safety, 1 stop, 2 start, 3 rest.")
-    purpose = models.CharField(max_length=60, blank=True, help_text="Whom the answer is for, e.g. command:<uuid>.")
+    purpose = models.CharField(
+        max_length=60, blank=True, help_text="Whom the answer is for, e.g. command:<uuid>."
+    )
     state = models.CharField(max_length=7, choices=State, default=State.NEW)
     not_after = models.DateTimeField(help_text="Never sent after this moment.")
     answer = models.JSONField(null=True, blank=True)
@@ -70,7 +74,9 @@ class StationCall(models.Model):
         ordering: ClassVar = ["-id"]
         indexes: ClassVar = [
             models.Index(fields=["identity", "id"], name="call_waiting", condition=models.Q(state="NEW")),
-            models.Index(fields=["not_after"], name="call_open", condition=models.Q(state__in=["NEW", "SENT"])),
+            models.Index(
+                fields=["not_after"], name="call_open", condition=models.Q(state__in=["NEW", "SENT"])
+            ),
         ]
 
     def __str__(self) -> str:

@@ -79,7 +79,9 @@ def waiting_for_card(*, station_identity: str, id_tag: str, at: datetime) -> Ses
     return next((each for each in waiting if _is_card(each)), None)
 
 
-def is_charging_elsewhere(*, party: Party, uid: str, station_identity: str, connector: int | None, at: datetime) -> bool:
+def is_charging_elsewhere(
+    *, party: Party, uid: str, station_identity: str, connector: int | None, at: datetime
+) -> bool:
     """Whether this card runs a charge at another bay (connector None: at another station) at this moment (W9).
 
     Only what surely runs counts: a station that is away, or that has forgotten the charge, must not lock its

@@ -238,7 +238,9 @@ def drop_pending(session: Session, *, reason: str, now: datetime) -> bool:
 def expire_commands(*, now: datetime) -> int:
     """Give TIMEOUT to every command whose station stayed silent; returns how many."""
     bound = now + timedelta(seconds=MARGIN_SECONDS / 2)
-    late = Command.objects.filter(state=Command.State.SENT, expires_at__lte=bound).values_list("pk", flat=True)
+    late = Command.objects.filter(state=Command.State.SENT, expires_at__lte=bound).values_list(
+        "pk", flat=True
+    )
     for command_id in late:
         answered(command_id=command_id, result=v221.CommandResultType.TIMEOUT, message="", now=now)
     return len(late)

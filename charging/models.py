@@ -23,8 +23,12 @@ class Command(models.Model):
     own_party = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="+")
     type = models.CharField(max_length=18)
     state = models.CharField(max_length=8, choices=State)
-    session = models.ForeignKey(Session, null=True, blank=True, on_delete=models.PROTECT, related_name="commands")
-    id_tag = models.CharField(max_length=20, blank=True, help_text="START_SESSION: the id tag given to the station.")
+    session = models.ForeignKey(
+        Session, null=True, blank=True, on_delete=models.PROTECT, related_name="commands"
+    )
+    id_tag = models.CharField(
+        max_length=20, blank=True, help_text="START_SESSION: the id tag given to the station."
+    )
     response_url = models.CharField(max_length=255)
     correlation_id = models.CharField(max_length=64)
     result = models.CharField(max_length=20, blank=True)
@@ -61,7 +65,9 @@ class Authorization(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-created_at"]
-        indexes: ClassVar = [models.Index(fields=["station_identity", "id_tag", "-created_at"], name="auth_lookup")]
+        indexes: ClassVar = [
+            models.Index(fields=["station_identity", "id_tag", "-created_at"], name="auth_lookup")
+        ]
 
     def __str__(self) -> str:
         return f"authorization at {self.station_identity}"
@@ -76,15 +82,23 @@ class Transaction(models.Model):
     id_tag = models.CharField(max_length=36)
     started_at = models.DateTimeField(help_text="The station's own time.")
     meter_start_wh = models.BigIntegerField()
-    id_tag_status = models.CharField(max_length=12, help_text="What the station was answered; a repeat gets the same.")
-    session = models.OneToOneField(Session, null=True, blank=True, on_delete=models.PROTECT, related_name="transaction")
+    id_tag_status = models.CharField(
+        max_length=12, help_text="What the station was answered; a repeat gets the same."
+    )
+    session = models.OneToOneField(
+        Session, null=True, blank=True, on_delete=models.PROTECT, related_name="transaction"
+    )
     stopped_at = models.DateTimeField(null=True, blank=True)
     meter_stop_wh = models.BigIntegerField(null=True, blank=True)
     stop_reason = models.CharField(max_length=20, blank=True)
     stop_requested_at = models.DateTimeField(null=True, blank=True)
-    stop_cause = models.CharField(max_length=20, blank=True, help_text="Why we asked it to stop: PARTNER, WINDOW, …")
+    stop_cause = models.CharField(
+        max_length=20, blank=True, help_text="Why we asked it to stop: PARTNER, WINDOW, …"
+    )
     orphaned_at = models.DateTimeField(
-        null=True, blank=True, help_text="The station came back without it; closed from the last reading if no stop comes."
+        null=True,
+        blank=True,
+        help_text="The station came back without it; closed from the last reading if no stop comes.",
     )
     received_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -98,7 +112,9 @@ class Transaction(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(
-                fields=["station_identity"], name="transaction_open", condition=models.Q(stopped_at__isnull=True)
+                fields=["station_identity"],
+                name="transaction_open",
+                condition=models.Q(stopped_at__isnull=True),
             ),
             models.Index(fields=["id_tag"], name="transaction_of_tag"),
         ]

@@ -33,7 +33,9 @@ def mark_orphans(*, station_identity: str, ocpp_connector: int | None, at: datet
 
 def keep_alive(row: Transaction, *, at: datetime) -> None:
     """A word about a running transaction that is newer than the mark: it is no orphan."""
-    Transaction.objects.filter(pk=row.pk, stopped_at__isnull=True, orphaned_at__lt=at).update(orphaned_at=None)
+    Transaction.objects.filter(pk=row.pk, stopped_at__isnull=True, orphaned_at__lt=at).update(
+        orphaned_at=None
+    )
 
 
 def close_orphans(*, now: datetime) -> int:
@@ -42,14 +44,18 @@ def close_orphans(*, now: datetime) -> int:
     return sum(_close(key, now) for key in lost.values_list("pk", flat=True))
 
 
-def close_superseded(*, station_identity: str, ocpp_connector: int, at: datetime, now: datetime) -> int:
+def close_superseded(
+    *, station_identity: str, ocpp_connector: int, said: datetime, at: datetime, now: datetime
+) -> int:
     """A transaction begins at `at` where another one runs: a connector has one at a time, so that one is over.
+
+    `said` is the station's own time of it, by which the same start is known that came on another line as well.
 
     Its stop would have come before, as stations keep the order; one that comes later is kept for a person. Each is
     closed in a transaction of its own, as only one session may be sealed in one (sessions/feed.py).
     """
     here = {"station_identity": station_identity, "ocpp_connector": ocpp_connector}
-    older = _open_before(at, now).filter(**here)
+    older = _open_before(at, now).filter(**here).exclude(started_at=said)
     older.filter(orphaned_at__isnull=True).update(orphaned_at=now)
     return sum(_close(key, now) for key in older.values_list("pk", flat=True))
 
@@ -65,7 +71,9 @@ def _close(key: int, now: datetime) -> bool:
         row = lock_transaction(transaction_id=key)
         if row is None or row.stopped_at is not None or row.orphaned_at is None:
             return False
-        last = MeterReading.objects.filter(session=row.session).order_by("-at").first() if row.session else None
+        last = (
+            MeterReading.objects.filter(session=row.session).order_by("-at").first() if row.session else None
+        )
         row.stopped_at = last.at if last else row.started_at
         row.meter_stop_wh = last.energy_wh if last else row.meter_start_wh
         row.stop_reason = "PowerLoss"

@@ -79,7 +79,11 @@ def started(*, begin: Begin, now: datetime) -> BeginAnswer:
         return _answer(known)
     case = _Case(begin, now, _evse(begin))
     orphans.close_superseded(
-        station_identity=begin.station_identity, ocpp_connector=begin.ocpp_connector, at=case.at, now=now
+        station_identity=begin.station_identity,
+        ocpp_connector=begin.ocpp_connector,
+        said=begin.at,
+        at=case.at,
+        now=now,
     )
     refusal = REFUSED
     if not _is_expected(case):

@@ -71,7 +71,9 @@ def connector_status(
     if is_newer:
         # A transaction of its own: it begins further left in the order of locks (charging/locks.py).
         if status == "Available":
-            mark_orphans(station_identity=station_identity, ocpp_connector=ocpp_connector, at=heard_at, now=now)
+            mark_orphans(
+                station_identity=station_identity, ocpp_connector=ocpp_connector, at=heard_at, now=now
+            )
         elif status in RUNNING:
             _tell_transaction(_running_at(station_identity, ocpp_connector), status, at, now)
     return is_newer

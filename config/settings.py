@@ -276,5 +276,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}operators/icon.svg"}],
     "LOGIN": {"form": "config.login.LoginForm"},
     "DASHBOARD_CALLBACK": "config.dashboard.fill",
-    "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": "config.sidebar.navigation"},
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": "config.sidebar.navigation",
+    },
 }

@@ -1,6 +1,7 @@
 """OCPI over HTTP: the envelope, what DRF needs to read and write it, and errors as partners see them
 (chapters "Transport and format" and "Status codes")."""
 
+import contextlib
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +18,15 @@ from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from ocpi import codec
+from ocpi import codec, slow
 from ocpi.scalars import write_datetime
 from ocpi.status import OcpiError, StatusCode, method_not_allowed, not_found, unauthorized
 
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/json"
+# Longer than a megabyte needs on a poor line; a thread that waits for a body serves nobody else.
+BODY_SECONDS = 5.0
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _JSON_TYPE = re.compile(r"application/(?:[a-z0-9.-]+\+)?json", re.ASCII)
@@ -54,7 +57,7 @@ def respond(
     if data is None:
         opening: tuple[bytes, ...] = (b"{",)
     elif isinstance(data, Page):
-        opening = (b'{"data":[', b",".join(data.documents), b"],")
+        opening = (b'{"data":[', *_listed(data.documents), b"],")
     else:
         opening = (b'{"data":', data if isinstance(data, bytes) else codec.encode(data), b",")
     shown = b'"status_message":' + codec.encode(message) + b"," if message else b""
@@ -63,6 +66,13 @@ def respond(
         (*opening, b'"status_code":%d,' % int(status_code), shown, b'"timestamp":"', timestamp, b'"}')
     )
     return HttpResponse(content, status=http_status, content_type=CONTENT_TYPE, headers=dict(headers))
+
+
+def _listed(documents: Sequence[bytes]) -> Sequence[bytes]:
+    """The documents with commas in between, to be joined once: a page may be megabytes."""
+    pieces = [b","] * (2 * len(documents) - 1)
+    pieces[::2] = documents
+    return pieces
 
 
 def respond_to_error(error: OcpiError) -> HttpResponse:
@@ -86,12 +96,23 @@ def read_json(request: HttpRequest) -> Any:
     if length > codec.MAX_BYTES:
         raise _too_long()
     try:
-        body = stream.read(length if length >= 0 else codec.MAX_BYTES + 1)
+        with _in_time(request):
+            body = stream.read(length if length >= 0 else codec.MAX_BYTES + 1)
     except UnreadablePostError:
         raise codec.MalformedJson("the body broke off") from None
+    if len(body) < length:
+        raise codec.MalformedJson(f"the body broke off, or took longer than {BODY_SECONDS:g} seconds")
     if len(body) > codec.MAX_BYTES:
         raise _too_long()
     return codec.parse(body)
+
+
+def _in_time(request: HttpRequest) -> contextlib.AbstractContextManager[None]:
+    """Bound the time of the whole body where the server lets us reach the connection (gunicorn does)."""
+    client = request.META.get("gunicorn.socket")
+    if client is None:
+        return contextlib.nullcontext()
+    return slow.watch.reading(client, seconds=BODY_SECONDS)
 
 
 def _require_json_type(request: HttpRequest) -> None:

@@ -4,11 +4,12 @@ import logging
 import re
 import uuid
 from collections.abc import Callable
+from functools import lru_cache
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import Resolver404, get_resolver
+from django.urls import Resolver404, ResolverMatch, URLResolver, get_resolver
 
 from ocpi.http import error_for_http_status
 from ocpi.interfaces import ROOT
@@ -16,7 +17,7 @@ from ocpi.interfaces import ROOT
 log = logging.getLogger(__name__)
 
 _MESSAGE_ID = re.compile(r"[!-~]{1,128}", re.ASCII)
-_MESSAGE_ID_HEADERS = ("X-Request-ID", "X-Correlation-ID")
+_MESSAGE_ID_HEADERS = {"X-Request-ID": "HTTP_X_REQUEST_ID", "X-Correlation-ID": "HTTP_X_CORRELATION_ID"}
 _MAX_KEPT_CHARS = 36
 _FIXED_HEADERS = {
     "Cache-Control": "no-store",
@@ -42,7 +43,7 @@ class OcpiMiddleware:
             return self._get_response(request)
         # Both forms are one resource, and nobody is redirected (HTP-07).
         request.path_info = path.removesuffix("/")
-        ids = {name: _message_id(request.headers.get(name)) for name in _MESSAGE_ID_HEADERS}
+        ids = {name: _message_id(request.META.get(key)) for name, key in _MESSAGE_ID_HEADERS.items()}
         # An asynchronous result repeats the correlation id of its command (MID-07); what is longer than the
         # UUID that it should be is echoed, but not kept.
         correlation_id = ids["X-Correlation-ID"]
@@ -64,7 +65,7 @@ class OcpiMiddleware:
 def _dispatched(request: HttpRequest) -> HttpResponseBase:
     try:
         request.get_host()
-        match = get_resolver().resolve(request.path_info)
+        match = _resolved(get_resolver(), request.path_info)
         request.resolver_match = match
         response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
         render = getattr(response, "render", None)
@@ -76,6 +77,13 @@ def _dispatched(request: HttpRequest) -> HttpResponseBase:
     except Exception:
         log.exception("http.unforeseen path=%s", request.path_info)
         return error_for_http_status(500)
+
+
+@lru_cache(maxsize=1024)
+def _resolved(resolver: URLResolver, path: str) -> ResolverMatch:
+    # Lists are asked for again and again, and a resolver tries its patterns one after the other. What is not there is
+    # not remembered: a caller could invent as much of it as it likes.
+    return resolver.resolve(path)
 
 
 def _message_id(given: str | None) -> str:

@@ -24,9 +24,13 @@ class Platform(models.Model):
     name = models.CharField(max_length=100)
     status = models.CharField(max_length=12, choices=Status, default=Status.INVITED)
     versions_url = models.CharField(max_length=255, blank=True, help_text="Their versions endpoint.")
-    version = models.CharField(max_length=10, blank=True, help_text="The OCPI version chosen in the handshake.")
+    version = models.CharField(
+        max_length=10, blank=True, help_text="The OCPI version chosen in the handshake."
+    )
     outbound_token = models.BinaryField(
-        null=True, editable=False, help_text="The token that we send to them, encrypted (see roaming/secrets.py)."
+        null=True,
+        editable=False,
+        help_text="The token that we send to them, encrypted (see roaming/secrets.py).",
     )
     approved_hosts = ArrayField(
         models.CharField(max_length=253),
@@ -43,7 +47,9 @@ class Platform(models.Model):
     accept_raw_token = models.BooleanField(
         default=False, help_text="This partner sends (and expects) its token without Base64."
     )
-    requests_per_second = models.PositiveSmallIntegerField(default=10, help_text="Pushes to this partner per second.")
+    requests_per_second = models.PositiveSmallIntegerField(
+        default=10, help_text="Pushes to this partner per second."
+    )
     max_requests_per_second = models.PositiveSmallIntegerField(
         default=20,
         help_text="Requests that this partner may make per second, five times as many at once; 0: no limit.",
@@ -69,7 +75,10 @@ class Platform(models.Model):
     connected_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
     tokens_pulled_until = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="Newest last_updated seen when pulling this partner's tokens."
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Newest last_updated seen when pulling this partner's tokens.",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -84,7 +93,12 @@ class Party(models.Model):
     """One role of one party: a CPO of ours (platform empty) or a partner's eMSP on its platform."""
 
     platform = models.ForeignKey(
-        Platform, null=True, blank=True, on_delete=models.PROTECT, related_name="parties", help_text="Empty: ours."
+        Platform,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="parties",
+        help_text="Empty: ours.",
     )
     role = models.CharField(max_length=5)
     country_code = models.CharField(max_length=2)
@@ -128,11 +142,15 @@ class CredentialsToken(models.Model):
 
     platform = models.ForeignKey(Platform, on_delete=models.CASCADE, related_name="inbound_tokens")
     kind = models.CharField(max_length=1, choices=Kind)
-    hash = models.BinaryField(unique=True, max_length=32, editable=False, help_text="HMAC-SHA256 of the token.")
+    hash = models.BinaryField(
+        unique=True, max_length=32, editable=False, help_text="HMAC-SHA256 of the token."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(
-        null=True, blank=True, help_text="Set when a newer token has replaced this one (grace until its first use)."
+        null=True,
+        blank=True,
+        help_text="Set when a newer token has replaced this one (grace until its first use).",
     )
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -151,7 +169,9 @@ class Endpoint(models.Model):
     role = models.CharField(max_length=8)
     url = models.CharField(max_length=255)
     off_until = models.DateTimeField(
-        null=True, blank=True, help_text="Nothing is sent here before this moment: the partner says there is nothing."
+        null=True,
+        blank=True,
+        help_text="Nothing is sent here before this moment: the partner says there is nothing.",
     )
     off_reason = models.CharField(max_length=255, blank=True)
 

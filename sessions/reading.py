@@ -61,7 +61,8 @@ def session_page(*, party: Party, own_party: Party, query: PageQuery) -> Page:
 
 
 def _conditions(party: Party, own_party: Party, query: PageQuery) -> tuple[str, list[Any]]:
-    where, params = ["party_id = %s", "own_party_id = %s"], [party.pk, own_party.pk]
+    where = ["party_id = %s", "own_party_id = %s"]
+    params: list[Any] = [party.pk, own_party.pk]
     if query.date_from is not None:
         where.append("last_updated >= %s")
         params.append(query.date_from)

@@ -92,11 +92,13 @@ class RunningStack:
         return done.stdout
 
     def spawn(self, *command: str) -> subprocess.Popen[bytes]:
-        """Start a Python program against this stack; its output goes to `logs/<last part>.log`."""
-        with (self.folder / "logs" / f"{command[1].rpartition('.')[2]}.log").open("ab") as log:
+        """Start a Python program against this stack, as on another machine; its output goes to `logs/more.log`."""
+        python_path = {"PYTHONPATH": str(ROOT)}
+        with (self.folder / "logs" / "more.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, *command], cwd=ROOT, env=self.child_environment, stdout=log, stderr=log
-            )
+                [sys.executable, *command], cwd=self.folder / "logs", env=self.child_environment | python_path,
+                stdout=log, stderr=log,
+            )  # fmt: skip
 
     # -- looking inside
 

@@ -7,7 +7,19 @@ import pytest
 
 from config.datadir import ROOT
 
-LINE = ["config", "chargers", "charging", "access", "cdrs", "sessions", "locations", "tariffs", "tokens", "roaming", "ocpi"]
+LINE = [
+    "config",
+    "chargers",
+    "charging",
+    "access",
+    "cdrs",
+    "sessions",
+    "locations",
+    "tariffs",
+    "tokens",
+    "roaming",
+    "ocpi",
+]
 FORBIDDEN_IN_PURE = {"django", "rest_framework", "celery", "httpx", "httpcore", "redis", "psycopg"}
 IMPURE_SIBLINGS = {"models", "services", "views", "tasks", "pushes", "admin", "wire"}
 

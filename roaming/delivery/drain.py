@@ -12,7 +12,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
@@ -30,14 +29,6 @@ IDLE_SECONDS = 1.0
 FAULT_SECONDS = 5.0
 
 
-@dataclass(frozen=True)
-class _Finished:
-    """A turn has ended: whether the lane had failures when it was claimed, and when it may be due again."""
-
-    was_failing: bool
-    rest_seconds: float | None
-
-
 class Drainer:
     """Sends what is due, with up to ``concurrency`` requests at the same time; use it as a context manager.
 
@@ -51,11 +42,11 @@ class Drainer:
         self._jitter = jitter
         self._concurrency = concurrency
         self._claimed: queue.SimpleQueue[lanes.Lease | None] = queue.SimpleQueue()
-        self._finished: queue.SimpleQueue[_Finished] = queue.SimpleQueue()
+        # One entry for each turn that has ended: whether its lane had failures before.
+        self._finished: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._running = 0
         self._running_failing = 0
-        self._look_at: float | None = None
         self._stopping = threading.Event()
 
     def __enter__(self) -> Self:
@@ -84,9 +75,10 @@ class Drainer:
             is_late = self._stopping.is_set() or (until is not None and time.monotonic() > until)
             claimed = 0 if is_late else self._claim()
             turns += claimed
-            if claimed == 0 and self._running == 0 and (is_late or self._look_at is None):
+            wait = 0.0 if claimed else self._wait_seconds()
+            if claimed == 0 and self._running == 0 and (is_late or wait is None):
                 return turns
-            self._collect(timeout=0.0 if claimed else self._wait_seconds())
+            self._collect(timeout=IDLE_SECONDS if wait is None else wait)
 
     def drain_forever(self) -> None:
         """Send until ``stop``; a database that is away is waited for."""
@@ -102,8 +94,6 @@ class Drainer:
         free = self._concurrency - self._running
         if free <= 0:
             return 0
-        if self._look_at is not None and self._look_at <= time.monotonic():
-            self._look_at = None
         # Partners that hang hold a thread for a whole deadline each: they may not take all of them.
         leases = lanes.claim(limit=free, with_failing=self._running_failing < self._concurrency // 2)
         for lease in leases:
@@ -114,26 +104,21 @@ class Drainer:
             self._claimed.put(lease)
         return len(leases)
 
-    def _wait_seconds(self) -> float:
-        if self._look_at is None:
-            return IDLE_SECONDS
-        return min(max(self._look_at - time.monotonic(), 0.0), IDLE_SECONDS)
+    def _wait_seconds(self) -> float | None:
+        """Until a lane goes on that only keeps its pace; None when that is not soon: the next look finds it."""
+        seconds = lanes.paced_seconds()
+        return None if seconds is None or seconds > IDLE_SECONDS else max(seconds, 0.001)
 
     def _collect(self, *, timeout: float) -> None:
         """Take in the turns that have ended, waiting for the first."""
         while True:
             try:
-                finished = self._finished.get(timeout=timeout) if timeout else self._finished.get_nowait()
+                was_failing = self._finished.get(timeout=timeout) if timeout else self._finished.get_nowait()
             except queue.Empty:
                 return
             timeout = 0.0
             self._running -= 1
-            self._running_failing -= finished.was_failing
-            rest = finished.rest_seconds
-            # Lanes that only keep their pace are waited for here, others are found by the next look.
-            if rest is not None and 0 < rest <= IDLE_SECONDS:
-                at = time.monotonic() + rest
-                self._look_at = at if self._look_at is None else min(self._look_at, at)
+            self._running_failing -= was_failing
 
     def _start_thread(self) -> None:
         thread = threading.Thread(target=self._work, name=f"lane-{len(self._threads)}", daemon=True)
@@ -145,23 +130,24 @@ class Drainer:
         tools = Tools(self._clock, self._jitter, worker)
         try:
             while (lease := self._claimed.get()) is not None:
-                self._finished.put(_Finished(lease.is_failing, _turn(lease, tools)))
+                _turn(lease, tools)
+                self._finished.put(lease.is_failing)
         finally:
             connection.close()
 
 
-def _turn(lease: lanes.Lease, tools: Tools) -> float | None:
+def _turn(lease: lanes.Lease, tools: Tools) -> None:
     """Take one turn; whatever goes wrong in it stays in it, so that the other lanes go on."""
     try:
         connection.close_if_unusable_or_obsolete()
-        return take_turn(lease, tools)
+        take_turn(lease, tools)
+        return
     except Exception as error:
         log.exception("delivery.turn_failed platform=%s lane=%s", lease.platform_id, lease.name)
         reason = f"a fault of ours: {type(error).__name__}: {error}"
     try:
         connection.close_if_unusable_or_obsolete()
-        lanes.give_back(lease, step=Step(lease.health, FAULT_SECONDS), reason=reason)
+        lanes.give_back(lease, step=Step(lease.health, FAULT_SECONDS, is_over=True), reason=reason)
     except (DatabaseError, InterfaceError):
         # The lease runs out by itself.
         log.warning("delivery.lane_not_given_back platform=%s lane=%s", lease.platform_id, lease.name)
-    return None

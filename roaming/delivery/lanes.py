@@ -24,7 +24,8 @@ from roaming.delivery.schedule import Breaker, Health, Step
 # Of the lanes of a partner that are not closed, the one that is due first probes for all of them.
 _CLAIM = """
 UPDATE roaming_lane AS lane
-SET lease_token = gen_random_uuid(), lease_until = now() + %(lease)s * interval '1 second'
+SET lease_token = gen_random_uuid(), lease_until = now() + %(lease)s * interval '1 second',
+    due_at = least(due_at, now())
 FROM (
     SELECT l.id FROM roaming_lane l JOIN roaming_platform p ON p.id = l.platform_id
     WHERE p.status = 'CONNECTED' AND l.lease_until <= now()
@@ -51,10 +52,27 @@ UPDATE roaming_lane SET lease_until = now() + %s * interval '1 second' WHERE id 
 """
 _GIVE_BACK = """
 UPDATE roaming_lane
-SET lease_token = NULL, lease_until = now(), due_at = now() + %(rest)s * interval '1 second',
+SET lease_token = NULL, lease_until = now(),
+    due_at = CASE WHEN %(is_stopped)s THEN now() ELSE greatest(due_at, now()) END + %(rest)s * interval '1 second',
     breaker = %(breaker)s, failures = %(failures)s, setbacks = %(setbacks)s, rate = %(rate)s,
     last_failed_id = %(last_failed)s, blocked_reason = %(reason)s, refused_token = %(refused_token)s
 WHERE id = %(id)s AND lease_token = %(token)s
+"""
+# Each lane of a partner adds its part, so that together they keep the partner's rate; in one order, so that
+# two lanes that end at the same time do not wait for each other. A command's result never waits for others.
+_SHARE_PACE = """
+UPDATE roaming_lane SET due_at = greatest(due_at, now()) + %s * interval '1 second'
+WHERE id IN (
+    SELECT id FROM roaming_lane WHERE platform_id = %s AND id <> %s AND name <> 'result'
+    ORDER BY id FOR NO KEY UPDATE
+)
+"""
+_PACED = """
+SELECT extract(epoch FROM min(l.due_at) - now()) FROM roaming_lane l JOIN roaming_platform p ON p.id = l.platform_id
+WHERE l.breaker = 'CLOSED' AND l.failures = 0 AND l.setbacks = 0 AND l.due_at > now() AND l.lease_until <= now()
+  AND p.status = 'CONNECTED' AND (l.name <> 'cdr' OR p.cdr_mode <> 'pull_only')
+  AND EXISTS (SELECT 1 FROM roaming_obligation o
+              WHERE o.lane_id = l.id AND o.state = 'PENDING' AND o.next_at <= now())
 """
 _RELEASE_SIBLINGS = """
 UPDATE roaming_lane SET due_at = now()
@@ -65,10 +83,14 @@ UPDATE roaming_lane SET due_at = greatest(due_at, now() + %s * interval '1 secon
 WHERE platform_id = %s AND id <> %s AND breaker <> 'CLOSED'
 """
 _OLDEST = """
-SELECT extract(epoch FROM now() - min(greatest(o.next_at, l.due_at)))
-FROM roaming_obligation o JOIN roaming_lane l ON l.id = o.lane_id JOIN roaming_platform p ON p.id = l.platform_id
-WHERE o.state = 'PENDING' AND o.next_at <= now() AND l.due_at <= now() AND l.breaker = 'CLOSED'
-  AND p.status = 'CONNECTED' AND (l.name <> 'cdr' OR p.cdr_mode <> 'pull_only')
+SELECT extract(epoch FROM max(now() - greatest(o.next_at, l.due_at)))
+FROM roaming_lane l JOIN roaming_platform p ON p.id = l.platform_id
+CROSS JOIN LATERAL (
+    SELECT next_at FROM roaming_obligation
+    WHERE lane_id = l.id AND state = 'PENDING' AND next_at <= now() ORDER BY next_at LIMIT 1
+) o
+WHERE l.due_at <= now() AND l.breaker = 'CLOSED' AND p.status = 'CONNECTED'
+  AND (l.name <> 'cdr' OR p.cdr_mode <> 'pull_only')
 """
 
 
@@ -135,6 +157,7 @@ def give_back(lease: Lease, *, step: Step, reason: str = "", refused_token: byte
             _GIVE_BACK,
             {
                 "rest": step.rest_seconds,
+                "is_stopped": step.is_over,
                 "breaker": health.breaker.value,
                 "failures": health.failures,
                 "setbacks": health.setbacks,
@@ -147,6 +170,20 @@ def give_back(lease: Lease, *, step: Step, reason: str = "", refused_token: byte
             },
         )
         return bool(cursor.rowcount)
+
+
+def share_pace(lease: Lease, *, seconds: float) -> None:
+    """Let the partner's other lanes wait as long as this one for what it has just sent."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SHARE_PACE, [seconds, lease.platform_id, lease.lane_id])
+
+
+def paced_seconds() -> float | None:
+    """Return in how many seconds the first lane goes on that rests only to keep its pace; None without any."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PACED)
+        (seconds,) = cursor.fetchone()
+    return None if seconds is None else float(seconds)
 
 
 def tell_siblings(lease: Lease, *, is_alive: bool, step: Step) -> None:

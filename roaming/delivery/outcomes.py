@@ -47,6 +47,12 @@ FROM unnest(%(attempts)s::bigint[], %(agos)s::float8[], %(ms)s::int[], %(https)s
      AS t(id, ago, ms, http, ocpi, outcome, error)
 WHERE a.id = t.id
 """
+# All of it in one round trip, for sealed things, which are recorded one by one.
+_SETTLE_ONE = f"""
+WITH closed AS ({_CLOSE}),
+     held AS (SELECT 1 FROM roaming_lane WHERE id = %(lane)s AND lease_token = %(token)s FOR NO KEY UPDATE)
+{_SETTLE} AND o.state = 'PENDING' AND EXISTS (SELECT 1 FROM held)
+"""
 _SETTLE_LATE = """
 UPDATE roaming_obligation o SET
     state = CASE WHEN o.shape = 'STATE' THEN 'PENDING' WHEN t.is_ack THEN 'ACKED' ELSE o.state END,
@@ -93,9 +99,10 @@ class Settlement:
     error: str = ""
 
 
-def settle(
-    lease: Lease, settlements: Sequence[Settlement], *, acknowledged: Callable[[Settlement], None]
-) -> bool:
+Hook = Callable[[Settlement], None]
+
+
+def settle(lease: Lease, settlements: Sequence[Settlement], *, acknowledged: Hook | None = None) -> bool:
     """Record how tries ended; ``acknowledged`` runs for each confirmed one in the same transaction.
 
     False when the lease had been lost. Then a sealed item still counts as delivered (its bytes are always the
@@ -104,6 +111,8 @@ def settle(
     A writer may hold several of these rows locked, in an order of its own: of a batch only the free ones are
     taken, and the others waited for one at a time, so that nobody waits in a circle.
     """
+    if len(settlements) == 1 and acknowledged is None and _settle_at_once(lease, settlements[0]):
+        return True
     with transaction.atomic(), connection.cursor() as cursor:
         _close(cursor, settlements)
         cursor.execute(_HOLDS_LANE, [lease.lane_id, lease.token])
@@ -116,9 +125,7 @@ def settle(
         told = [each for each in settlements if each.obligation.pk in free]
         if told:
             cursor.execute(_SETTLE, _columns(told))
-        for each in told:
-            if each.is_ack:
-                acknowledged(each)
+        _run(acknowledged, told)
     if len(ids) > 1:
         for each in settlements:
             if each.obligation.pk not in free:
@@ -126,9 +133,20 @@ def settle(
     return True
 
 
-def _settle_patiently(
-    lease: Lease, settlement: Settlement, acknowledged: Callable[[Settlement], None]
-) -> None:
+def _settle_at_once(lease: Lease, settlement: Settlement) -> bool:
+    """False when the lease is lost, or somebody else has changed the state of the item."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SETTLE_ONE, _columns([settlement]) | {"lane": lease.lane_id, "token": lease.token})
+        return bool(cursor.rowcount)
+
+
+def _run(acknowledged: Hook | None, settlements: Sequence[Settlement]) -> None:
+    for each in settlements:
+        if acknowledged is not None and each.is_ack:
+            acknowledged(each)
+
+
+def _settle_patiently(lease: Lease, settlement: Settlement, acknowledged: Hook | None) -> None:
     try:
         settle(lease, [settlement], acknowledged=acknowledged)
     except OperationalError as error:
@@ -142,16 +160,12 @@ def _close(cursor: Any, settlements: Sequence[Settlement]) -> None:
         cursor.execute(_CLOSE, _columns(made))
 
 
-def _settle_late(
-    cursor: Any, settlements: Sequence[Settlement], acknowledged: Callable[[Settlement], None]
-) -> None:
+def _settle_late(cursor: Any, settlements: Sequence[Settlement], acknowledged: Hook | None) -> None:
     log.warning("delivery.lease_lost deliveries=%s", [each.obligation.pk for each in settlements])
     cursor.execute(_SETTLE_LATE, _columns(settlements))
     changed = {pk for (pk,) in cursor.fetchall()}
-    for each in settlements:
-        is_sealed = each.obligation.shape != Obligation.Shape.STATE
-        if is_sealed and each.is_ack and each.obligation.pk in changed:
-            acknowledged(each)
+    sealed = [each for each in settlements if each.obligation.shape != Obligation.Shape.STATE]
+    _run(acknowledged, [each for each in sealed if each.obligation.pk in changed])
 
 
 def _columns(settlements: Sequence[Settlement]) -> dict[str, list[Any]]:

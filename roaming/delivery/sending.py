@@ -308,22 +308,29 @@ class Turn:
             self.partner.turn_on(each.push.module)
 
     def _settle(self, settlements: Sequence[Settlement]) -> None:
-        if settlements and not settle(self.lease, settlements, acknowledged=self._acknowledged):
+        if not settlements:
+            return
+        wants_to_know = any(each.is_ack and _has_hook(each.obligation.kind) for each in settlements)
+        if not settle(self.lease, settlements, acknowledged=self._acknowledged if wants_to_know else None):
             self.is_lost = True
         self._answers.clear()
 
     def _acknowledged(self, settlement: Settlement) -> None:
         """Run the push's hook; its fault must not undo the record that the partner has it."""
         obligation = settlement.obligation
-        push, answer = pushes.get(obligation.kind), self._answers.get(obligation.pk)
-        # A savepoint costs two round trips: only for pushes that want to know.
-        if answer is None or type(push).acknowledged is pushes.Push.acknowledged:
+        answer = self._answers.get(obligation.pk)
+        if answer is None or not _has_hook(obligation.kind):
             return
         try:
             with transaction.atomic():
-                push.acknowledged(obligation, answer, now=self.tools.clock())
+                pushes.get(obligation.kind).acknowledged(obligation, answer, now=self.tools.clock())
         except Exception:
             log.exception("delivery.hook_failed delivery=%s kind=%s", obligation.pk, obligation.kind)
+
+
+def _has_hook(kind: str) -> bool:
+    """Whether a push wants to know of acknowledgements; the transaction and savepoints for it cost round trips."""
+    return type(pushes.get(kind)).acknowledged is not pushes.Push.acknowledged
 
 
 def _batches(obligations: Sequence[Obligation]) -> Iterator[list[Obligation]]:
@@ -341,26 +348,26 @@ def _batches(obligations: Sequence[Obligation]) -> Iterator[list[Obligation]]:
         yield batch
 
 
-def take_turn(lease: lanes.Lease, tools: Tools) -> float | None:
-    """Hold one turn on a claimed lane and give it back.
-
-    Returns in how many seconds it goes on by its pace; None when something stopped it.
-    """
+def take_turn(lease: lanes.Lease, tools: Tools) -> None:
+    """Hold one turn on a claimed lane and give it back."""
     try:
         partner = Partner.load(lease.platform_id)
     except SecretUnreadableError as error:
         log.error("delivery.no_token platform=%s reason=%s", lease.platform_id, error)
-        lanes.give_back(lease, step=Step(lease.health, schedule.CONFIG_SECONDS), reason=str(error))
-        return None
+        lanes.give_back(
+            lease, step=Step(lease.health, schedule.CONFIG_SECONDS, is_over=True), reason=str(error)
+        )
+        return
     turn = Turn(lease, tools, partner, Step(lease.health))
     if _may_send(turn):
         turn.run()
     step = turn.finished()
+    if step.rest_seconds > 0 and not step.is_over:
+        lanes.share_pace(lease, seconds=step.rest_seconds)
     is_blocked = step.health.breaker is Breaker.AUTH_BLOCKED
-    given = lanes.give_back(
+    lanes.give_back(
         lease, step=step, reason=turn.reason, refused_token=partner.sealed_token if is_blocked else None
     )
-    return step.rest_seconds if given and not step.is_over else None
 
 
 def _may_send(turn: Turn) -> bool:

@@ -227,14 +227,14 @@ def test_partners_get_their_own_and_nothing_else(rule: Rule, world: World) -> No
 
 
 @pytest.mark.parametrize("route", [route for route in RULES if "<str:" in route])
-@pytest.mark.parametrize("word", ["%00", "%0a", "%ff", "%F0%9F%9A%8C", "%2F", "..", "'", "A" * 3000])
-def test_a_word_that_is_no_id_is_nothing_worse_than_unknown(route: str, word: str, world: World) -> None:
+def test_a_word_that_is_no_id_is_nothing_worse_than_unknown(route: str, world: World) -> None:
     """I5, I12: whatever stands where an id should."""
-    path = "/" + re.sub(r"<str:\w+>", word, route).replace(f"tokens/{word}/{word}", "tokens/NL/EMS")
-    for method in ("GET", "PUT", "POST"):
-        answer = world.call("owner", method, path, "{owner_token}")
-        assert answer.status_code in (200, 404, 405), (method, path, answer.content)
-        assert json.loads(answer.content)["status_code"] in (2000, 2001, 2003), (method, path)
+    for word in ("%00", "%0a", "%ff", "%F0%9F%9A%8C", "%2F", "..", "'", "A" * 3000):
+        path = "/" + re.sub(r"<str:\w+>", word, route).replace(f"tokens/{word}/{word}", "tokens/NL/EMS")
+        for method in ("GET", "PUT", "POST"):
+            answer = world.call("owner", method, path, "{owner_token}")
+            assert answer.status_code in (200, 404, 405), (method, path, answer.content)
+            assert json.loads(answer.content)["status_code"] in (2000, 2001, 2003), (method, path)
     assert not world.has_changed()
 
 
@@ -242,7 +242,7 @@ def test_a_word_that_is_no_id_is_nothing_worse_than_unknown(route: str, word: st
 def test_lists_hold_the_callers_objects_only(module: str, world: World) -> None:
     """B2, B6: counted after the filter, whatever the query asks for."""
     for query in ("", "?party_id=EMS&country_code=NL&tenant=1&_connector=OR%201=1&pk__in=1"):
-        lists = [world.call(caller, "GET", f"/{SENDER}/{module}{query}")[0] for caller in ("owner", "other")]
+        lists = [world.call(caller, "GET", f"/{SENDER}/{module}{query}") for caller in ("owner", "other")]
         data = [json.loads(each.content)["data"] for each in lists]
         assert data[0]
         assert data[1] == []

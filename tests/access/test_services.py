@@ -72,7 +72,9 @@ def test_every_answer_leaves_a_receipt_with_its_rules(gent: Location, taxi: Part
     assert allowed.receipt.grant_ref == f"{Grant.objects.get().pk}/v1"
 
 
-def test_a_grant_for_one_partner_changes_no_byte_of_another(gent: Location, taxi: Party, stranger: Party) -> None:
+def test_a_grant_for_one_partner_changes_no_byte_of_another(
+    gent: Location, taxi: Party, stranger: Party
+) -> None:
     """Invariant 8."""
     before = bytes(PartnerView.objects.get(party=taxi).document)
     grant = Grant.objects.get()

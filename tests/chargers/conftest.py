@@ -20,7 +20,7 @@ CARD = "04A2B3C4D5E680"
 
 
 @pytest.fixture
-def bay(taxi: Party, settings) -> EVSE:  # noqa: F811
+def bay(taxi: Party, settings) -> EVSE:
     """Bay 1 of Gent Noord; guests of Randstad Taxi may charge there at any hour, and CARD is one of theirs."""
     settings.OCPP_METER_INTERVAL_SECONDS = Decimal("0.3")
     load_open_depot()

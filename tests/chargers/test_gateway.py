@@ -159,9 +159,7 @@ def test_a_silent_station_gives_timeout_and_may_still_start(bay: EVSE, taxi: Par
         assert (call.state, call.error) == ("FAILED", "The station did not answer in time.")
         assert Session.objects.get().status == "PENDING"
         begun = timezone.now()
-        answer = raw.ask(
-            "StartTransaction", **asked, meterStart=1000, timestamp=begun.isoformat()
-        )
+        answer = raw.ask("StartTransaction", **asked, meterStart=1000, timestamp=begun.isoformat())
     assert answer["idTagInfo"]["status"] == "Accepted"
     session = Session.objects.get()
     assert (session.status, session.meter_start_wh, session.auth_method) == ("ACTIVE", 1000, "COMMAND")

@@ -33,7 +33,10 @@ OTHER_CARD = "04FFEE11223344"
 
 def meter(raw: RawLine, transaction_id: int | None, value: str, at: datetime, **members: Any) -> Any:
     sample = {"value": value, "measurand": "Energy.Active.Import.Register"} | members
-    body: dict[str, Any] = {"connectorId": 1, "meterValue": [{"timestamp": at.isoformat(), "sampledValue": [sample]}]}
+    body: dict[str, Any] = {
+        "connectorId": 1,
+        "meterValue": [{"timestamp": at.isoformat(), "sampledValue": [sample]}],
+    }
     if transaction_id is not None:
         body["transactionId"] = transaction_id
     return raw.ask("MeterValues", **body)
@@ -50,7 +53,9 @@ def is_unbilled() -> bool:
 # -- W4
 
 
-def test_messages_for_the_transaction_of_another_station_are_kept_and_touch_nothing(yard: Yard, bay: EVSE) -> None:
+def test_messages_for_the_transaction_of_another_station_are_kept_and_touch_nothing(
+    yard: Yard, bay: EVSE
+) -> None:
     now = timezone.now()
     with yard.raw("GENT-01") as raw, yard.raw("GENT-02") as other:
         raw.boot()
@@ -129,7 +134,9 @@ def test_a_stop_at_an_impossible_time_ends_the_session_and_is_not_billed(
 
 
 @pytest.mark.parametrize(
-    "value", ["NaN", "-Infinity", "1e400", "9" * 30, "ten", "", "1e18", "-5"], ids=lambda value: value[:8] or "empty"
+    "value",
+    ["NaN", "-Infinity", "1e400", "9" * 30, "ten", "", "1e18", "-5"],
+    ids=lambda value: value[:8] or "empty",
 )
 def test_a_meter_value_that_is_none_is_answered_and_reviewed(yard: Yard, bay: EVSE, value: str) -> None:
     now = timezone.now()
@@ -225,7 +232,9 @@ def test_a_card_is_not_locked_out_by_a_station_that_has_vanished(yard: Yard, bay
     eventually(lambda: Session.objects.filter(status="ACTIVE").count() == 2)
 
 
-def test_the_grants_limit_of_charges_at_once_is_told_as_concurrent(yard: Yard, bay: EVSE, taxi: Party) -> None:
+def test_the_grants_limit_of_charges_at_once_is_told_as_concurrent(
+    yard: Yard, bay: EVSE, taxi: Party
+) -> None:
     Grant.objects.update(max_concurrent=1)
     put_token(party=taxi, token=token_of(taxi, OTHER_CARD, v221.TokenType.RFID), now=timezone.now())
     first, second = yard.station("GENT-01"), yard.station("GENT-02")
@@ -294,7 +303,11 @@ def test_a_message_that_cannot_be_processed_is_kept_before_it_is_refused(yard: Y
         refused = raw.ask("StopTransaction", transactionId=key, meterStop=5_000, timestamp="yesterday")
         assert refused[:3] == [4, refused[1], "PropertyConstraintViolation"]
         refused = raw.ask(
-            "StartTransaction", connectorId=70_000, idTag=CARD, meterStart=0, timestamp=timezone.now().isoformat()
+            "StartTransaction",
+            connectorId=70_000,
+            idTag=CARD,
+            meterStart=0,
+            timestamp=timezone.now().isoformat(),
         )
         assert refused[2] == "PropertyConstraintViolation"
     kept = UnmatchedMessage.objects.get(action="StopTransaction")

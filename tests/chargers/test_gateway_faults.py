@@ -17,8 +17,8 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from cdrs.models import CDR, Review
 from cdrs.corrections import Changes
+from cdrs.models import CDR, Review
 from cdrs.services import reseal
 from chargers import calls, owning
 from chargers.models import Station, StationCall
@@ -56,7 +56,11 @@ def test_a_crash_without_a_stop_closes_the_session_from_its_last_reading(yard: Y
     assert (session.status, sweeps.close_orphans(now=timezone.now())) == ("ACTIVE", 0)
     assert sweeps.close_orphans(now=timezone.now() + PATIENCE) == 1
     closed = Session.objects.get()
-    assert (closed.status, closed.is_estimated, closed.meter_last_wh) == ("COMPLETED", True, session.meter_last_wh)
+    assert (closed.status, closed.is_estimated, closed.meter_last_wh) == (
+        "COMPLETED",
+        True,
+        session.meter_last_wh,
+    )
     assert closed.ended_at == session.meter_last_at
     assert [each["code"] for each in Review.objects.get().reasons] == ["ESTIMATED_END"]
     assert EVSE.objects.get(pk=bay.pk).serving_party is None
@@ -80,7 +84,10 @@ def test_a_stop_that_comes_after_the_estimate_is_kept_and_changes_nothing(yard: 
     station.go_online()
     station.deliver()
     row = Transaction.objects.get()
-    assert (CDR.objects.get().sha256, Session.objects.get().meter_last_wh) == (sealed.sha256, session.meter_last_wh)
+    assert (CDR.objects.get().sha256, Session.objects.get().meter_last_wh) == (
+        sealed.sha256,
+        session.meter_last_wh,
+    )
     assert (row.stop_reason, Session.objects.get().last_updated) == ("PowerLoss", session.last_updated)
     kept = UnmatchedMessage.objects.get(action="StopTransaction")
     assert kept.payload["transactionId"] == row.pk
@@ -96,7 +103,9 @@ def test_a_station_that_says_hello_again_is_not_an_orphan(yard: Yard, bay: EVSE)
     yard.run(lambda: setattr(station.station.state, "is_registered", False))
     station.go_offline()
     station.go_online()
-    eventually(lambda: Station.objects.get(identity="GENT-01").booted_at > Transaction.objects.get().received_at)
+    eventually(
+        lambda: Station.objects.get(identity="GENT-01").booted_at > Transaction.objects.get().received_at
+    )
     eventually(lambda: Transaction.objects.get().orphaned_at is None)
     assert sweeps.close_orphans(now=timezone.now() + PATIENCE) == 0
     station.tap(CARD)
@@ -213,7 +222,9 @@ def test_the_newest_connection_owns_the_station_also_at_another_gateway(bay: EVS
             assert EVSE.objects.get(pk=bay.pk).is_online
 
 
-def test_a_gateway_that_starts_does_not_make_the_stations_of_another_one_absent(yard: Yard, bay: EVSE) -> None:
+def test_a_gateway_that_starts_does_not_make_the_stations_of_another_one_absent(
+    yard: Yard, bay: EVSE
+) -> None:
     yard.station()
     eventually(lambda: Station.objects.get(identity="GENT-01").is_online)
     owning.everybody_offline(timezone.now())
@@ -231,9 +242,7 @@ def database_away() -> Iterator[None]:
     connection.ensure_connection()
     ours, database = connection.connection.info.backend_pid, connection.get_connection_params()
     name = database["dbname"]
-    admin = psycopg.connect(
-        host=database["host"], user=database["user"], dbname="postgres", autocommit=True
-    )
+    admin = psycopg.connect(host=database["host"], user=database["user"], dbname="postgres", autocommit=True)
     with admin:
         admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
         others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> %s"
@@ -299,7 +308,9 @@ def begin(raw: Any, at: datetime, *, meter: int = 0, card: str = CARD, connector
     )
 
 
-def stop(raw: Any, transaction_id: int, at: datetime, *, meter: int, within: float = 5, **members: Any) -> Any:
+def stop(
+    raw: Any, transaction_id: int, at: datetime, *, meter: int, within: float = 5, **members: Any
+) -> Any:
     return raw.ask(
         "StopTransaction",
         transactionId=transaction_id,
@@ -318,4 +329,3 @@ def report(raw: Any, status: str, at: datetime, *, connector: int = 1) -> Any:
         errorCode="NoError",
         timestamp=at.isoformat(),
     )
-

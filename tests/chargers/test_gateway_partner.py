@@ -19,7 +19,7 @@ CARD = "04AABBCCDDEE80"
 
 
 @pytest.fixture
-def station(yardgate: str, partner: Partner) -> Iterator[LiveStation]:  # noqa: F811
+def station(yardgate: str, partner: Partner) -> Iterator[LiveStation]:
     """GENT-01, booted; Randstad Taxi is connected and has the run of the depot at any hour."""
     connect(partner, yardgate)
     load_open_depot()
@@ -27,12 +27,13 @@ def station(yardgate: str, partner: Partner) -> Iterator[LiveStation]:  # noqa: 
         yield yard.station()
 
 
-def asked(partner: Partner) -> list[str]:  # noqa: F811
+def asked(partner: Partner) -> list[str]:
     return [each.path.split("/")[-2] for each in partner.received("POST", "/authorize")]
 
 
 def test_an_unknown_card_that_its_partner_allows_charges_in_its_name(
-    station: LiveStation, partner: Partner  # noqa: F811
+    station: LiveStation,
+    partner: Partner,
 ) -> None:
     """TOK-20, TOK-21."""
     partner.add_token(CARD, contract_id="NL-EMS-C777")
@@ -54,7 +55,10 @@ def test_an_unknown_card_that_its_partner_allows_charges_in_its_name(
     [("BLOCKED", "Blocked"), ("EXPIRED", "Expired"), ("NO_CREDIT", "Blocked"), ("NOT_ALLOWED", "Blocked")],
 )
 def test_the_partners_no_is_told_in_the_stations_words(
-    station: LiveStation, partner: Partner, verdict: str, word: str  # noqa: F811
+    station: LiveStation,
+    partner: Partner,
+    verdict: str,
+    word: str,
 ) -> None:
     """charging.md 4.9."""
     partner.add_token(CARD)
@@ -65,14 +69,15 @@ def test_the_partners_no_is_told_in_the_stations_words(
     assert not Session.objects.exists()
 
 
-def test_a_card_that_nobody_knows_is_invalid(station: LiveStation, partner: Partner) -> None:  # noqa: F811
+def test_a_card_that_nobody_knows_is_invalid(station: LiveStation, partner: Partner) -> None:
     station.plug()
     assert station.tap(CARD) == "Invalid"
     assert asked(partner) == [CARD]
 
 
 def test_the_driver_gets_an_answer_within_five_seconds_whatever_the_partner_does(
-    station: LiveStation, partner: Partner  # noqa: F811
+    station: LiveStation,
+    partner: Partner,
 ) -> None:
     """O10: and the gateway goes on serving the others."""
     partner.add_token(CARD)

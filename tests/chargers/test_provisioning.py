@@ -37,7 +37,10 @@ def wait_until_configured() -> None:
 
 
 def changes() -> list[str]:
-    return [call.payload["key"] for call in StationCall.objects.filter(action="ChangeConfiguration").order_by("pk")]
+    return [
+        call.payload["key"]
+        for call in StationCall.objects.filter(action="ChangeConfiguration").order_by("pk")
+    ]
 
 
 def test_a_station_that_would_open_the_fence_is_changed_and_read_again(yard: Yard, bay: EVSE) -> None:
@@ -80,7 +83,9 @@ def test_a_station_that_does_not_know_a_key_or_keeps_it_to_itself_is_noted(yard:
     }
 
 
-def test_a_station_that_cannot_answer_is_noted_and_asked_again_after_its_next_boot(yard: Yard, bay: EVSE) -> None:
+def test_a_station_that_cannot_answer_is_noted_and_asked_again_after_its_next_boot(
+    yard: Yard, bay: EVSE
+) -> None:
     with yard.raw() as raw:
         raw.boot()
         raw.refuse("GetConfiguration", "NotImplemented")

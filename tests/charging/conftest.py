@@ -64,7 +64,9 @@ def bay(gent: Location) -> EVSE:
     return EVSE.objects.get(station_identity="GENT-01")
 
 
-def token_of(party: Party, uid: str = "driver-17", type_: v221.TokenType = v221.TokenType.APP_USER) -> v221.Token:
+def token_of(
+    party: Party, uid: str = "driver-17", type_: v221.TokenType = v221.TokenType.APP_USER
+) -> v221.Token:
     return v221.Token(
         country_code=party.country_code,
         party_id=party.party_id,

@@ -19,7 +19,9 @@ from tests.charging.conftest import BEFORE, CLOSE, LAST_START, OPEN, token_of
 pytestmark = pytest.mark.django_db
 
 
-def start(order: Order, bay: EVSE, now: datetime, token: v221.Token | None = None, **members: object) -> Reply:
+def start(
+    order: Order, bay: EVSE, now: datetime, token: v221.Token | None = None, **members: object
+) -> Reply:
     request = v221.StartSession(
         response_url=order.response_url,
         token=token or token_of(order.party),
@@ -38,7 +40,9 @@ def nothing_started() -> bool:
     return not (Session.objects.exists() or StationCall.objects.exists() or Command.objects.exists())
 
 
-def test_a_millisecond_before_the_window_it_is_refused_with_opening_and_reference(order: Order, bay: EVSE) -> None:
+def test_a_millisecond_before_the_window_it_is_refused_with_opening_and_reference(
+    order: Order, bay: EVSE
+) -> None:
     reply = start(order, bay, BEFORE)
     receipt = Decision.objects.get()
     assert reply.response.result is v221.CommandResponseType.REJECTED
@@ -52,7 +56,10 @@ def test_a_millisecond_before_the_window_it_is_refused_with_opening_and_referenc
 def test_at_the_opening_it_is_accepted_and_the_station_is_asked(order: Order, bay: EVSE) -> None:
     """CMD-01, CMD-02, CMD-03: no sweep, no worker has run."""
     reply = start(order, bay, OPEN)
-    assert (reply.status_code, reply.response.result) == (StatusCode.SUCCESS, v221.CommandResponseType.ACCEPTED)
+    assert (reply.status_code, reply.response.result) == (
+        StatusCode.SUCCESS,
+        v221.CommandResponseType.ACCEPTED,
+    )
     assert reply.response.timeout == 45
     session, call, command = Session.objects.get(), StationCall.objects.get(), Command.objects.get()
     assert (session.status, session.evse, session.auth_method) == ("PENDING", bay, "COMMAND")
@@ -142,7 +149,9 @@ def test_a_silent_station_gives_timeout_within_the_promise(order: Order, bay: EV
     assert Session.objects.get().status == "PENDING"
 
 
-def test_a_refusal_of_the_station_ends_the_session_as_invalid_and_frees_the_bay(order: Order, bay: EVSE) -> None:
+def test_a_refusal_of_the_station_ends_the_session_as_invalid_and_frees_the_bay(
+    order: Order, bay: EVSE
+) -> None:
     start(order, bay, OPEN)
     answered(command_id=Command.objects.get().id, result=v221.CommandResultType.REJECTED, now=OPEN)
     bay.refresh_from_db()

@@ -3,6 +3,7 @@
 The functions are called without the gateway's second try (chargers/store.py), so that a deadlock would be seen.
 """
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -150,7 +151,9 @@ def test_one_card_at_two_stations_at_the_same_moment_charges_at_one(bay: EVSE, c
     assert Session.objects.count() == ROUNDS
 
 
-def test_a_start_that_the_station_refuses_and_makes_at_the_same_moment(bay: EVSE, order: Order, taxi: Party) -> None:
+def test_a_start_that_the_station_refuses_and_makes_at_the_same_moment(
+    bay: EVSE, order: Order, taxi: Party
+) -> None:
     """Whichever is heard first: what charges has a session that is ACTIVE, and the bay is its own."""
     for number in range(ROUNDS):
         at = OPEN + timedelta(minutes=5 * number)
@@ -162,12 +165,13 @@ def test_a_start_that_the_station_refuses_and_makes_at_the_same_moment(bay: EVSE
         )
         start_session(order=order, request=request, now=at)
         command = Command.objects.get(created_at=at)
-        answer, *_ = all_at_once(
-            lambda: begin(at + SECOND, tag=command.id_tag),
-            lambda: station_answered(
-                purpose=f"command:{command.pk}", outcome=Outcome("Rejected"), now=at + SECOND
-            ),
-        )
+        head_start = 0.01 * (number % 4)
+
+        def refuse(command: Command = command, at: datetime = at, seconds: float = head_start) -> None:
+            time.sleep(seconds)
+            station_answered(purpose=f"command:{command.pk}", outcome=Outcome("Rejected"), now=at + SECOND)
+
+        answer, *_ = all_at_once(lambda: begin(at + SECOND, tag=command.id_tag), refuse)
         row = Transaction.objects.select_related("session").get(pk=answer.transaction_id)
         bay.refresh_from_db()
         assert (answer.status, row.session.status, bay.serving_party) == ("Accepted", "ACTIVE", taxi)

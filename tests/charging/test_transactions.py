@@ -30,7 +30,9 @@ def card(taxi: Party) -> v221.Token:
     return token
 
 
-def begin(at: datetime = OPEN, *, station: str = "GENT-01", tag: str = CARD, meter: int = 1000) -> BeginAnswer:
+def begin(
+    at: datetime = OPEN, *, station: str = "GENT-01", tag: str = CARD, meter: int = 1000
+) -> BeginAnswer:
     return started(begin=Begin(station, 1, tag, at, meter), now=at)
 
 
@@ -38,7 +40,9 @@ def end(answer: BeginAnswer, at: datetime, *, meter: int = 11_000, station: str 
     stopped(end=End(station, answer.transaction_id, at, meter), now=at)
 
 
-def test_a_known_card_is_accepted_in_the_window_without_asking_the_partner(bay: EVSE, card: v221.Token) -> None:
+def test_a_known_card_is_accepted_in_the_window_without_asking_the_partner(
+    bay: EVSE, card: v221.Token
+) -> None:
     """TOK-09."""
     answer = tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
     assert (answer.status, answer.expires_at) == ("Accepted", CLOSE + timedelta(minutes=15))
@@ -93,15 +97,24 @@ def test_every_message_may_come_twice(bay: EVSE, card: v221.Token) -> None:
     assert first == second
     reading = [Reading(OPEN + timedelta(minutes=5), 3_000)]
     for _ in range(2):
-        metered(metering=Metering("GENT-01", 1, first.transaction_id, reading), now=OPEN + timedelta(minutes=5))
+        metered(
+            metering=Metering("GENT-01", 1, first.transaction_id, reading), now=OPEN + timedelta(minutes=5)
+        )
     for _ in range(2):
         end(first, OPEN + timedelta(minutes=20))
-    counts = (Transaction.objects.count(), Session.objects.count(), MeterReading.objects.count(), CDR.objects.count())
+    counts = (
+        Transaction.objects.count(),
+        Session.objects.count(),
+        MeterReading.objects.count(),
+        CDR.objects.count(),
+    )
     assert counts == (1, 1, 1, 1)
     assert not UnmatchedMessage.objects.exists()
 
 
-def test_a_second_stop_with_other_values_is_kept_for_a_person_and_changes_nothing(bay: EVSE, card: v221.Token) -> None:
+def test_a_second_stop_with_other_values_is_kept_for_a_person_and_changes_nothing(
+    bay: EVSE, card: v221.Token
+) -> None:
     tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
     answer = begin()
     end(answer, OPEN + timedelta(minutes=20))
@@ -119,7 +132,10 @@ def test_messages_for_another_stations_transaction_touch_nothing(bay: EVSE, card
     metered(metering=Metering("GENT-02", 1, answer.transaction_id, [Reading(OPEN, 5)]), now=OPEN)
     assert Session.objects.get().status == "ACTIVE"
     assert MeterReading.objects.count() == 0
-    assert sorted(UnmatchedMessage.objects.values_list("action", flat=True)) == ["MeterValues", "StopTransaction"]
+    assert sorted(UnmatchedMessage.objects.values_list("action", flat=True)) == [
+        "MeterValues",
+        "StopTransaction",
+    ]
 
 
 def test_a_register_that_runs_backwards_goes_to_review_and_is_not_billed(bay: EVSE, card: v221.Token) -> None:
@@ -164,13 +180,19 @@ def test_a_car_that_never_comes_frees_the_bay(bay: EVSE, card: v221.Token, order
     from tests.charging.test_commands import start
 
     start(order, bay, OPEN)
-    assert sweeps.drop_starts_that_never_came(now=Session.objects.get().created_at + timedelta(seconds=130)) == 0
-    assert sweeps.drop_starts_that_never_came(now=Session.objects.get().created_at + timedelta(seconds=140)) == 1
+    assert (
+        sweeps.drop_starts_that_never_came(now=Session.objects.get().created_at + timedelta(seconds=130)) == 0
+    )
+    assert (
+        sweeps.drop_starts_that_never_came(now=Session.objects.get().created_at + timedelta(seconds=140)) == 1
+    )
     bay.refresh_from_db()
     assert (Session.objects.get().status, bay.serving_party) == ("INVALID", None)
 
 
-def test_a_transaction_that_a_reboot_lost_is_closed_from_its_last_reading(bay: EVSE, card: v221.Token) -> None:
+def test_a_transaction_that_a_reboot_lost_is_closed_from_its_last_reading(
+    bay: EVSE, card: v221.Token
+) -> None:
     tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
     answer = begin()
     at = OPEN + timedelta(minutes=10)
@@ -179,7 +201,12 @@ def test_a_transaction_that_a_reboot_lost_is_closed_from_its_last_reading(bay: E
     assert sweeps.close_orphans(now=at + timedelta(minutes=2)) == 0
     assert sweeps.close_orphans(now=at + timedelta(minutes=4)) == 1
     session = Session.objects.get()
-    assert (session.status, session.ended_at, session.kwh, session.is_estimated) == ("COMPLETED", at, Decimal(5), True)
+    assert (session.status, session.ended_at, session.kwh, session.is_estimated) == (
+        "COMPLETED",
+        at,
+        Decimal(5),
+        True,
+    )
 
 
 def test_a_stop_that_arrives_after_a_reboot_is_the_truth(bay: EVSE, card: v221.Token) -> None:
@@ -191,7 +218,9 @@ def test_a_stop_that_arrives_after_a_reboot_is_the_truth(bay: EVSE, card: v221.T
     assert (Session.objects.get().kwh, Session.objects.get().is_estimated) == (Decimal(8), False)
 
 
-def test_while_a_guest_charges_the_partner_sees_charging_and_others_do_not(bay: EVSE, card: v221.Token) -> None:
+def test_while_a_guest_charges_the_partner_sees_charging_and_others_do_not(
+    bay: EVSE, card: v221.Token
+) -> None:
     tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
     begin()
     bay.refresh_from_db()

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def taxi(yardgate: str, partner: Partner) -> Partner:  # noqa: F811
+def taxi(yardgate: str, partner: Partner) -> Partner:
     """Randstad Taxi, connected, with the run of the guest bays of Gent Noord at any hour."""
     connect(partner, yardgate)
     file = depot_file.read(ROOT / "examples" / "gent-noord.yaml")
@@ -50,9 +50,10 @@ def start(taxi: Partner, evse: EVSE, **members: object) -> dict[str, object]:
 
 def nothing_happened() -> bool:
     rows = (Session, StationCall, Command)
-    return not any(model.objects.exists() for model in rows) and not Obligation.objects.filter(
-        kind="command_result"
-    ).exists()
+    return (
+        not any(model.objects.exists() for model in rows)
+        and not Obligation.objects.filter(kind="command_result").exists()
+    )
 
 
 def test_an_accepted_start_answers_at_once_in_the_envelope(taxi: Partner, evse: EVSE) -> None:
@@ -144,7 +145,7 @@ def test_only_post_is_a_command(taxi: Partner, method: str) -> None:
     assert (answer.http_status, answer.headers["allow"]) == (405, "POST")
 
 
-def test_a_partner_reads_its_own_receipt_and_nobody_elses(taxi: Partner, evse: EVSE, yardgate: str) -> None:  # noqa: F811
+def test_a_partner_reads_its_own_receipt_and_nobody_elses(taxi: Partner, evse: EVSE, yardgate: str) -> None:
     taxi.command("START_SESSION", **start(taxi, evse))
     receipt = Decision.objects.get()
     answer = taxi.call("GET", f"{yardgate}/ocpi/decisions/{receipt.ref}")

@@ -45,10 +45,14 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
 def everything() -> dict[str, str]:
     """A digest of every row of every table of ours."""
     with connection.cursor() as cursor:
-        tables = [name for name in connection.introspection.table_names(cursor) if not name.startswith("django_")]
+        tables = [
+            name for name in connection.introspection.table_names(cursor) if not name.startswith("django_")
+        ]
         digests = {}
         for table in tables:
-            cursor.execute(f"SELECT md5(coalesce(string_agg(t::text, '' ORDER BY t::text), '')) FROM {table} t")
+            cursor.execute(
+                f"SELECT md5(coalesce(string_agg(t::text, '' ORDER BY t::text), '')) FROM {table} t"
+            )
             digests[table] = cursor.fetchone()[0]
     return digests
 

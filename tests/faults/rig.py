@@ -146,7 +146,7 @@ def a_rig(below: Path, *arguments: str, **environment: str) -> Iterator[Rig]:
     environment = {"DELIVERY_LEASE_SECONDS": str(LEASE_SECONDS), "SESSION_UPDATE_SECONDS": "1"} | environment
     partners = {party_id: Partner(name, country, party_id).start() for country, party_id, name in PARTNERS}
     try:
-        with a_stack(below, *arguments, **environment) as stack:
+        with a_stack(below, "--workers", "1", "--without", "gateway", *arguments, **environment) as stack:
             tokens = json.loads(stack.output(*PRODUCE, "prepare"))
             addresses = stack.addresses
             assert addresses is not None

@@ -19,7 +19,7 @@ def told(*arguments: str) -> object:
 
 
 @pytest.fixture
-def parked(partner: OddPartner) -> Obligation:  # noqa: F811
+def parked(partner: OddPartner) -> Obligation:
     """A CDR that the partner refused, beside one that waits."""
     party = a_partner(partner)
     owe_cdr(party, "CDR-1")
@@ -48,7 +48,10 @@ def test_the_list_is_narrowed_by_state_kind_and_partner(parked: Obligation) -> N
 def test_one_is_sent_again(parked: Obligation) -> None:
     assert told("--replay", str(parked.pk)) == {"replayed": 1}
     parked.refresh_from_db()
-    assert (parked.state, Attempt.objects.filter(obligation=parked, outcome="REPLAYED").count()) == ("PENDING", 1)
+    assert (parked.state, Attempt.objects.filter(obligation=parked, outcome="REPLAYED").count()) == (
+        "PENDING",
+        1,
+    )
 
 
 def test_all_of_one_reason_are_sent_again(parked: Obligation) -> None:

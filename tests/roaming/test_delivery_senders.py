@@ -90,6 +90,21 @@ def test_a_partner_gets_no_more_than_its_rate(partner: OddPartner) -> None:
     assert 1.9 < time.monotonic() - began < 5
 
 
+def test_the_lanes_of_a_partner_share_its_rate(partner: OddPartner) -> None:
+    party = a_partner(partner, requests_per_second=20)
+    for number in range(30):
+        owe_bay(party, f"B{number}", "AVAILABLE")
+        owe_cdr(party, f"CDR-{number}")
+    began = time.monotonic()
+    drain()
+    while Obligation.objects.exclude(state=State.ACKED).exists():
+        time.sleep(0.05)
+        drain()
+    # 20 of each at once, then for two seconds nothing.
+    assert 1.9 < time.monotonic() - began < 6
+    assert len(partner.requests) == 60
+
+
 def test_a_partner_that_hangs_does_not_slow_the_others(
     partner: OddPartner, other: OddPartner, settings
 ) -> None:

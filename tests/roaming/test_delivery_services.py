@@ -180,7 +180,12 @@ def test_one_statement_owes_to_20_partners(django_assert_num_queries) -> None:
     owe(*parties)
     with transaction.atomic(), django_assert_num_queries(1):
         services.owe_state(
-            own_party=our, parties=parties, kind="test_bay", object_key="B2", changed_fields=["status"], now=now
+            own_party=our,
+            parties=parties,
+            kind="test_bay",
+            object_key="B2",
+            changed_fields=["status"],
+            now=now,
         )
 
 

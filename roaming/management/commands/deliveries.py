@@ -17,7 +17,9 @@ class Command(ReportingCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--partner", help="name of the partner's platform")
-        parser.add_argument("--state", type=str.upper, choices=Obligation.State.values, help="only of this state")
+        parser.add_argument(
+            "--state", type=str.upper, choices=Obligation.State.values, help="only of this state"
+        )
         parser.add_argument("--kind", help="only of this kind, e.g. cdr, session, evse, location, tariff")
         parser.add_argument("--limit", type=int, default=50, help="at most so many (default 50)")
         parser.add_argument("--replay", type=int, metavar="ID", help="send this delivery again now")
