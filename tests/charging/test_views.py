@@ -1,7 +1,5 @@
 """The OCPI face of commands over real HTTP: what leaves the house, and what bad input gets."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.utils import timezone
 
@@ -39,8 +37,8 @@ def taxi(yardgate: str, partner: Partner) -> Partner:
 
 
 @pytest.fixture
-def evse(taxi: Partner) -> Iterator[EVSE]:
-    yield EVSE.objects.get(station_identity="GENT-01")
+def evse(taxi: Partner) -> EVSE:
+    return EVSE.objects.get(station_identity="GENT-01")
 
 
 def start(taxi: Partner, evse: EVSE, **members: object) -> dict[str, object]:
