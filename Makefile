@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export YARDGATE_DATA ?= $(CURDIR)/var
 
-.PHONY: help demo up test check bench format lock clean
+.PHONY: help demo up test check faults bench format lock clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*##/ —/'
@@ -21,14 +21,18 @@ up: $(VENV)/installed      ## the stack without the story
 	$(BIN)/python manage.py up
 
 test: $(VENV)/installed    ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults and not journey"
+	$(BIN)/python -m pytest -m "faults or journey"
 
 check: $(VENV)/installed   ## format, lint, types, migrations, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not faults and not journey"
+
+faults: $(VENV)/installed  ## only the tests that start whole stacks and kill their processes (about ten minutes)
+	$(BIN)/python -m pytest -m "faults or journey"
 
 bench: $(VENV)/installed   ## ratios, measured side by side in one run
 	$(BIN)/python -m bench

@@ -56,8 +56,8 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def cpu_seconds(self) -> float:
-        """CPU time that its worker processes have used so far."""
-        return sum(cpu_seconds(pid) for pid in _children(self.process.pid))
+        """CPU time that its worker processes and the database's processes have used so far."""
+        return sum(cpu_seconds(pid) for pid in (*_children(self.process.pid), *_children(_postmaster())))
 
 
 @contextlib.contextmanager
@@ -77,6 +77,11 @@ def serving(name: str, application: str, environment: Mapping[str, str] | None =
     finally:
         process.terminate()
         process.wait(30)
+
+
+def _postmaster() -> int:
+    file = Path(os.environ["YARDGATE_DATA"]) / "postgres" / "postmaster.pid"
+    return int(file.read_text().split("\n", 1)[0])
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], name: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-HEAD = ("job", "ours", "bare", "ours / bare", "DRF", "ours / DRF", "CPU ms", "goal", "met")
+HEAD = ("job", "ours", "bare", "ours / bare", "DRF", "ours / DRF", "goal", "met", "seen, requests/s")
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
@@ -20,7 +20,7 @@ class Row:
     by_bare: str = "–"
     drf: str = "–"
     by_drf: str = "–"
-    cpu: str = "–"
+    seen: str = "–"
 
 
 def number(value: float) -> str:
@@ -36,11 +36,11 @@ def against(
     drf: float | None,
     of_bare: float,
     times_drf: float,
-    cpu_ms: tuple[float, ...] = (),
+    seen: tuple[float, ...] = (),
 ) -> Row:
     """A line with the two ratios that goals speak of: a share of the bare app, and a multiple of DRF.
 
-    `cpu_ms`: what each server's processes used per request.
+    Rates are per second of processor time; `seen`: requests per second as they were answered, of all three.
     """
     by_bare = ours / bare if bare else None
     by_drf = ours / drf if drf else None
@@ -55,7 +55,7 @@ def against(
         by_bare=f"{by_bare:.0%}" if by_bare is not None else "–",
         drf=f"{number(drf)}/s" if drf else "–",
         by_drf=f"{number(by_drf)} ×" if by_drf is not None else "–",
-        cpu=" · ".join(f"{each:.2f}" for each in cpu_ms),
+        seen=" · ".join(number(each) for each in seen) or "–",
         goal=", ".join(goals),
         met=met,
     )  # fmt: skip
@@ -96,7 +96,7 @@ def line(row: Row) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     met = {True: "yes", False: "**no**", None: "–"}[row.met]
-    return (row.job, row.ours, row.bare, row.by_bare, row.drf, row.by_drf, row.cpu, row.goal, met)
+    return (row.job, row.ours, row.bare, row.by_bare, row.drf, row.by_drf, row.goal, met, row.seen)
 
 
 def write(file: Path, text: str) -> None:

@@ -6,6 +6,7 @@ import logging
 import psycopg
 from django.db import connection
 from django.utils import timezone
+from websockets.frames import CloseCode
 
 from chargers import calls, owning, v16
 from chargers.bus import CHANNEL
@@ -31,6 +32,9 @@ class DjangoCentral:
     def __init__(self, *, answer_seconds: float = calls.ANSWER_SECONDS) -> None:
         self._answer_seconds = answer_seconds
         self._store = Store()
+        # The rows' numbers of the connections that the server knows by numbers of its own.
+        self._epochs: dict[tuple[str, int], int] = {}
+        self._unreported: dict[str, int] = {}
         self._in_hand: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -41,8 +45,11 @@ class DjangoCentral:
 
     async def on_connect(self, identity: str, epoch: int, connection: Connection) -> None:
         """The station is here; calls that wait for it go out."""
-        del connection
-        await self._store.run(owning.connected, identity, epoch, timezone.now())
+        number = await self._store.run(owning.connected, identity, timezone.now())
+        if number is None:
+            connection.close(CloseCode.POLICY_VIOLATION, "credentials revoked")
+            return
+        self._epochs[identity, epoch] = number
 
     async def handle(self, identity: str, epoch: int, action: str, payload: Payload) -> Payload:
         """Store one message and return its answer."""
@@ -60,8 +67,11 @@ class DjangoCentral:
         )
 
     async def on_disconnect(self, identity: str, epoch: int) -> None:
-        """Offline, unless a newer connection has taken over meanwhile."""
-        await self._store.run(owning.disconnected, identity, epoch, timezone.now())
+        """Offline, unless a newer connection has taken over meanwhile; noted later if it cannot be noted now."""
+        number = self._epochs.pop((identity, epoch), None)
+        if number is not None:
+            self._unreported[identity] = number
+            await self._report_absent()
 
     async def on_contested(self, identity: str, changes: int) -> None:
         """Two boxes claim one identity; the log tells the operator."""
@@ -82,6 +92,7 @@ class DjangoCentral:
             while True:
                 wake.clear()
                 try:
+                    await self._report_absent()
                     await self._disconnect_revoked(server)
                     await self._send_waiting(server)
                 except StoreUnavailable:
@@ -90,35 +101,47 @@ class DjangoCentral:
         finally:
             listener.cancel()
 
+    async def _report_absent(self) -> None:
+        for identity, number in list(self._unreported.items()):
+            await self._store.run(owning.disconnected, identity, number, timezone.now())
+            if self._unreported.get(identity) == number:
+                del self._unreported[identity]
+
     async def _disconnect_revoked(self, server: OcppServer) -> None:
         held = {
-            identity: owning.Held(connection.epoch, connection.password_hash)
-            for identity in server.identities
-            if (connection := server.connection(identity)) is not None
+            line.identity: owning.Held(number, line.password_hash) for line, number in self._held_by(server)
         }
         leaving = await self._store.run(owning.review, held, now=timezone.now()) if held else {}
-        for identity, reason in leaving.items():
-            connection = server.connection(identity)
-            # Who came back with the new password meanwhile stays.
-            if connection is not None and connection.epoch == held[identity].epoch:
-                log.warning("ocpp.disconnecting station=%s reason=%s", identity, reason)
-                server.disconnect(identity, reason=reason)
+        for line, number in self._held_by(server):
+            reason = leaving.get(line.identity)
+            # Who came back with the new password meanwhile has another number, and stays.
+            if reason is not None and held[line.identity].epoch == number:
+                log.warning("ocpp.disconnecting station=%s reason=%s", line.identity, reason)
+                line.close(CloseCode.POLICY_VIOLATION, reason)
+
+    def _held_by(self, server: OcppServer) -> list[tuple[Connection, int]]:
+        """The connections that have been noted in the rows, each with its number there."""
+        lines = (server.connection(identity) for identity in sorted(server.identities))
+        return [
+            (line, number)
+            for line in lines
+            if line is not None and (number := self._epochs.get((line.identity, line.epoch))) is not None
+        ]
 
     async def _send_waiting(self, server: OcppServer) -> None:
-        if not server.identities:
+        held = {line.identity: (line, number) for line, number in self._held_by(server)}
+        if not held:
             return
-        due = await self._store.run(calls.waiting, sorted(server.identities), now=timezone.now())
-        for call in due:
-            connection = server.connection(call.identity)
-            if connection is not None and call.pk not in self._in_hand:
+        for call in await self._store.run(calls.waiting, list(held), now=timezone.now()):
+            if call.pk not in self._in_hand:
                 self._in_hand.add(call.pk)
-                task = asyncio.create_task(self._send(connection, call))
+                task = asyncio.create_task(self._send(*held[call.identity], call))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, connection: Connection, call: StationCall) -> None:
+    async def _send(self, connection: Connection, number: int, call: StationCall) -> None:
         async def mark_sent() -> bool:
-            return await self._store.run(calls.mark_sent, call.pk, epoch=connection.epoch, now=timezone.now())
+            return await self._store.run(calls.mark_sent, call.pk, epoch=number, now=timezone.now())
 
         try:
             outcome = await connection.call(
@@ -132,8 +155,11 @@ class DjangoCentral:
         except StoreUnavailable:
             # The sweep closes the row when its time is over.
             log.warning("ocpp.outcome_not_stored call=%s", call.pk)
-        finally:
-            self._in_hand.discard(call.pk)
+        except Exception:
+            # A fault of ours would only repeat itself: it stays in hand, and the sweep closes the row.
+            log.exception("ocpp.call_failed call=%s", call.pk)
+            return
+        self._in_hand.discard(call.pk)
 
 
 async def _first_of(wake: asyncio.Event, *, seconds: float) -> None:

@@ -1,10 +1,15 @@
-"""Whose a station is: which connection counts, whether it still may be there, and who is shown as present."""
+"""Whose a station is: which connection counts, whether it still may be there, and who is shown as present.
+
+The row counts connections, whichever gateway holds them and whatever the clocks of their machines say: the newest
+one owns the station.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F
 
 from chargers.models import Station
 from charging import stations
@@ -12,7 +17,7 @@ from charging import stations
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One connection of this gateway: its epoch, and the password hash that let it in."""
+    """One connection of this gateway: its number, and the password hash that let it in."""
 
     epoch: int
     password_hash: str
@@ -25,18 +30,20 @@ def password_hash(identity: str) -> str:
     )
 
 
-def connected(identity: str, epoch: int, now: datetime) -> None:
-    """A connection begins; an older one that is still waiting to be reported does not take it back."""
+def connected(identity: str, now: datetime) -> int | None:
+    """A connection begins; returns its number, the newest one, or None when the station is not there any more."""
     with transaction.atomic():
-        newest = Station.objects.filter(identity=identity, epoch__lte=epoch)
-        if newest.update(is_online=True, epoch=epoch, connected_at=now, last_seen_at=now):
-            stations.connected(station_identity=identity, now=now)
+        station = Station.objects.filter(identity=identity)
+        if not station.update(epoch=F("epoch") + 1, is_online=True, connected_at=now, last_seen_at=now):
+            return None
+        stations.connected(station_identity=identity, now=now)
+        return station.values_list("epoch", flat=True).get()
 
 
 def disconnected(identity: str, epoch: int, now: datetime) -> None:
     """A connection has ended: offline, unless a newer one has taken over meanwhile."""
     with transaction.atomic():
-        if Station.objects.filter(identity=identity, epoch__lte=epoch).update(is_online=False):
+        if Station.objects.filter(identity=identity, epoch=epoch).update(is_online=False):
             stations.disconnected(station_identity=identity, now=now)
 
 
@@ -56,9 +63,9 @@ def review(held: Mapping[str, Held], *, now: datetime) -> dict[str, str]:
     """
     rows = {
         identity: (epoch, stored, is_online)
-        for identity, epoch, stored, is_online in Station.objects.filter(identity__in=held).values_list(
-            "identity", "epoch", "password_hash", "is_online"
-        )
+        for identity, epoch, stored, is_online in Station.objects.filter(
+            identity__in=sorted(held)
+        ).values_list("identity", "epoch", "password_hash", "is_online")
     }
     leaving = {}
     for identity, mine in held.items():
@@ -67,6 +74,12 @@ def review(held: Mapping[str, Held], *, now: datetime) -> dict[str, str]:
             leaving[identity] = "credentials revoked"
         elif epoch > mine.epoch:
             leaving[identity] = "connected elsewhere"
-        elif epoch == mine.epoch and not is_online:
-            connected(identity, mine.epoch, now)
+        elif not is_online:
+            _present_again(identity, mine.epoch, now)
     return leaving
+
+
+def _present_again(identity: str, epoch: int, now: datetime) -> None:
+    with transaction.atomic():
+        if Station.objects.filter(identity=identity, epoch=epoch).update(is_online=True):
+            stations.connected(station_identity=identity, now=now)

@@ -94,8 +94,13 @@ def _forget_dead_server(cluster: Path) -> None:
     """
     if _postmaster_pid(cluster) is None or not Path("/proc/self").exists():
         return
-    if not any(_works_in(int(entry.name), cluster) for entry in Path("/proc").glob("[0-9]*")):
-        (cluster / "postmaster.pid").unlink()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == cluster:
+                return
+        except OSError:
+            continue  # gone by now, or none that we could have started
+    (cluster / "postmaster.pid").unlink()
 
 
 def stop_postgres(folder: Path) -> None:

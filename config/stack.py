@@ -128,7 +128,8 @@ class Stack:
                 sys.executable, "-m", "gunicorn", "config.wsgi:application", "--bind", str(self.http),
                 "--workers", str(self.workers), "--threads", "8", "--worker-class", "gthread",
                 "--timeout", "30", "--keep-alive", "75", "--limit-request-line", "4094",
-                "--limit-request-fields", "50", "--no-control-socket",
+                # Imported once, before it forks: half the time to get ready, and less memory.
+                "--limit-request-fields", "50", "--no-control-socket", "--preload",
                 # No header of a request says where in the site it points: by default SCRIPT_NAME and PATH_INFO may.
                 "--forwarder-headers", "",
             ],
@@ -150,8 +151,10 @@ class Stack:
         while not self._is_ready(addresses):
             self._go_on()
             if time.monotonic() > deadline:
+                silent = "web" if self.ocpp.is_answering() or "gateway" in self.without else "the gateway"
                 raise RuntimeError(
-                    f"the stack was not ready after {READY_SECONDS} s; see {self.folder / 'logs'}"
+                    f"the stack was not ready after {READY_SECONDS} s: {silent} does not answer; "
+                    f"see {self.folder / 'logs'}"
                 )
             self.supervisor.check()
             time.sleep(0.1)

@@ -40,6 +40,7 @@ class Supervisor:
     folder: Path
     environment: dict[str, str]
     children: list[Child] = field(default_factory=list)
+    stop_seconds: float = STOP_SECONDS
     is_stopping: bool = False
 
     def start(self, name: str, command: Sequence[str]) -> None:
@@ -86,18 +87,18 @@ class Supervisor:
         )
 
     def stop(self) -> None:
-        """Let all children end, last started first; kill whatever is left after 25 seconds."""
+        """Let all children end, last started first; kill whatever is left after ``stop_seconds``."""
         self.is_stopping = True
         running = [child.process for child in reversed(self.children) if child.process is not None]
         for process in running:
             # Not to its group: each knows in which order its own children end.
             process.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + self.stop_seconds
         for process in running:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                log.warning("stack.child_killed pid=%s after_seconds=%s", process.pid, STOP_SECONDS)
+                log.warning("stack.child_killed pid=%s after_seconds=%s", process.pid, self.stop_seconds)
             kill_group(process.pid)
             process.wait()
 

@@ -216,7 +216,7 @@ class Turn:
         )
         if made.state == State.PARKED:
             log.error(
-                "delivery.parked delivery=%s kind=%s reason=%s", obligation.pk, obligation.kind, made.error
+                "delivery.parked delivery=%s kind=%s reason=%a", obligation.pk, obligation.kind, made.error
             )
         return made
 

@@ -72,13 +72,14 @@ SELECT ARRAY(SELECT t.party_id FROM targets t WHERE NOT EXISTS (
            SELECT 1 FROM roaming_lane lane WHERE lane.platform_id = t.platform_id AND lane.name = %(lane)s)),
        (SELECT count(*) FROM owed)
 """
-# What is in its back-off stays there, and what was just confirmed keeps its distance (verdicts.py).
+# What is pending keeps its place in the queue or its back-off, however often it changes (and no index is written);
+# what was just confirmed keeps its distance (verdicts.py).
 _OWE_STATE = _OWE.format(
     on_conflict="""
     UPDATE SET wanted_version = o.wanted_version + 1, state = 'PENDING', own_party_id = excluded.own_party_id,
         lane_id = excluded.lane_id, force_put = o.force_put OR %(whole)s,
         changed_fields = ARRAY(SELECT DISTINCT unnest(o.changed_fields || excluded.changed_fields) ORDER BY 1),
-        next_at = CASE WHEN o.state IN ('PENDING', 'ACKED') THEN greatest(o.next_at, now()) ELSE now() END,
+        next_at = CASE o.state WHEN 'PENDING' THEN o.next_at WHEN 'ACKED' THEN greatest(o.next_at, now()) ELSE now() END,
         attempts = CASE WHEN o.state = 'PENDING' THEN o.attempts ELSE 0 END,
         crashes = CASE WHEN o.state = 'PENDING' THEN o.crashes ELSE 0 END,
         owed_since = CASE WHEN o.state = 'PENDING' THEN o.owed_since ELSE excluded.owed_since END

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -207,15 +208,19 @@ def test_a_start_that_was_sent_is_never_sent_again(bay: EVSE, taxi: Party) -> No
             assert raw.overhear(seconds=1.2) == []
 
 
-def test_the_newest_connection_owns_the_station_also_at_another_gateway(bay: EVSE, taxi: Party) -> None:
-    """Fault 44: exactly one owner; the older gateway lets go, and commands reach the newer one."""
-    with Gateway() as first, Yard(first.url) as old_line, old_line.raw() as clone:
-        clone.boot()
-        with Gateway() as second, Yard(second.url) as new_line:
+@pytest.mark.parametrize("moves_to", ["the gateway that started last", "the gateway that started first"])
+def test_the_newest_connection_owns_the_station_also_at_another_gateway(
+    bay: EVSE, taxi: Party, moves_to: str
+) -> None:
+    """Fault 44: exactly one owner; the older connection ends, and commands reach the newer one."""
+    with Gateway() as first, Gateway() as last:
+        old, new = (first, last) if moves_to.endswith("last") else (last, first)
+        with Yard(old.url) as old_line, old_line.raw() as clone, Yard(new.url) as new_line:
+            clone.boot()
             station = new_line.station()
             station.plug()
             assert clone.closed() == 1008
-            eventually(lambda: first.server.identities == frozenset())
+            eventually(lambda: old.server.identities == frozenset())
             assert result_of(start(taxi, bay)) is v221.CommandResultType.ACCEPTED
             eventually(lambda: session_is("ACTIVE"))
             assert Station.objects.get(identity="GENT-01").is_online
@@ -273,6 +278,19 @@ def test_without_the_database_nothing_is_acknowledged_and_nothing_is_lost(yard: 
         "COMPLETED",
         Decimal(station.station.connectors[1].register_wh) / 1000,
     )
+
+
+def test_a_station_that_leaves_while_the_database_is_away_is_shown_as_offline_afterwards(
+    yard: Yard, bay: EVSE
+) -> None:
+    station = yard.station()
+    eventually(lambda: Station.objects.get(identity="GENT-01").is_online)
+    with database_away():
+        station.go_offline()
+        time.sleep(0.5)
+        assert Station.objects.get(identity="GENT-01").is_online
+    eventually(lambda: not Station.objects.get(identity="GENT-01").is_online)
+    assert not EVSE.objects.get(pk=bay.pk).is_online
 
 
 def test_a_bay_that_others_hold_for_a_moment_delays_and_loses_nothing(yard: Yard, bay: EVSE) -> None:

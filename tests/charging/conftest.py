@@ -65,7 +65,10 @@ def bay(gent: Location) -> EVSE:
 
 
 def token_of(
-    party: Party, uid: str = "driver-17", type_: v221.TokenType = v221.TokenType.APP_USER
+    party: Party,
+    uid: str = "driver-17",
+    type_: v221.TokenType = v221.TokenType.APP_USER,
+    group_id: str | None = None,
 ) -> v221.Token:
     return v221.Token(
         country_code=party.country_code,
@@ -74,6 +77,7 @@ def token_of(
         type=type_,
         contract_id=f"{party.country_code}-{party.party_id}-C0017",
         issuer=party.name,
+        group_id=group_id,
         valid=True,
         whitelist=v221.WhitelistType.ALWAYS,
         last_updated=timezone.now(),

@@ -135,7 +135,12 @@ def test_the_last_place_of_a_grant_is_given_once(bay: EVSE, card: str, order: Or
 
 
 def test_one_card_at_two_stations_at_the_same_moment_charges_at_one(bay: EVSE, card: str) -> None:
-    """W9."""
+    """W9: also when the stations belong to different pools, whose starts do not follow each other."""
+    elsewhere = Location.objects.create(depot=bay.location.depot, name="Gent Noord - street side")
+    EVSE.objects.filter(station_identity="GENT-02").update(location=elsewhere)
+    grant = Grant.objects.get()
+    grant.pk, grant.location = None, elsewhere
+    grant.save()
     for number in range(ROUNDS):
         at = OPEN + timedelta(minutes=5 * number)
         for station in ("GENT-01", "GENT-02"):

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.journey
 def test_the_story_of_the_demo_holds(test_data_dir: Path) -> None:
     """`manage.py demo --headless`: every claim of the story holds, and nothing is left running."""
     with a_folder(test_data_dir) as below:
-        stack = RunningStack(below / "demo")
+        stack = RunningStack(below / "demo", {"YARDGATE_DATA": str(below)})
         try:
             done = stack.run("demo", "--headless", "--data", str(stack.folder), seconds=280)
             failed = [line for line in done.stdout.splitlines() if line.lstrip().startswith("FAIL")]
