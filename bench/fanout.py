@@ -105,8 +105,8 @@ def measure(seed: Seed, *, quick: bool, now: datetime) -> Iterator[Row]:  # one 
     partners = Partners()
     try:
         _connect(seed, partners)
-        yield _burst(seed, partners, rounds=2 if quick else 4)
-        yield from _steady(seed, partners, seconds=5 if quick else 12, turns=1 if quick else 3)
+        yield _burst(seed, partners, rounds=1 if quick else 3)
+        yield from _steady(seed, partners, seconds=5 if quick else 8, turns=1 if quick else 2)
     finally:
         partners.close()
 

@@ -70,7 +70,7 @@ class Size:
     sessions: int
 
 
-FULL, QUICK = Size(1000, 10, 1000), Size(1000, 3, 300)
+FULL, QUICK = Size(1000, 10, 1000), Size(200, 3, 120)
 
 
 def found() -> Seed | None:

@@ -6,9 +6,8 @@ as two characters; and a driver's cursor waits in steps, each of which lets othe
 was measured to matter, and the ORM elsewhere.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,7 +18,12 @@ from django.db.backends.postgresql.base import ServerBindingCursor
 # The driver's own reading of placeholders and values; it has no other door for who does without its cursors.
 from psycopg._queries import PostgresQuery
 from psycopg.adapt import Transformer
-from psycopg.errors import error_from_result
+from psycopg.errors import (
+    DuplicatePreparedStatement,
+    FeatureNotSupported,
+    InvalidSqlStatementName,
+    error_from_result,
+)
 from psycopg.pq import ExecStatus, Format, TransactionStatus
 
 Params = Sequence[Any] | Mapping[str, Any]
@@ -27,15 +31,12 @@ Params = Sequence[Any] | Mapping[str, Any]
 MAX_PREPARED = 100
 
 
-@dataclass
-class _Prepared:
-    """The statements that one connection has prepared: name by text and types of the values."""
+# Per connection, the statements that it has prepared, by text and types of the values; None: run unprepared.
+_Names = dict[tuple[bytes, tuple[int, ...]], bytes | None]
+_prepared: WeakKeyDictionary[Any, _Names] = WeakKeyDictionary()
 
-    names: dict[tuple[bytes, tuple[int, ...]], bytes] = field(default_factory=dict)
-    numbers: Iterator[int] = field(default_factory=count)
-
-
-_prepared: WeakKeyDictionary[Any, _Prepared] = WeakKeyDictionary()
+# A statement that was prepared is not there (a pooler handed us another server), or its table has changed since.
+_STALE = (InvalidSqlStatementName, FeatureNotSupported)
 
 
 def fetch(sql: str, params: Params) -> list[tuple[Any, ...]]:
@@ -100,33 +101,57 @@ def _run(backend: Any, sql: str, params: Params) -> tuple[Any, Any]:
     query = PostgresQuery(transformer)
     query.convert(sql, params)
     if not connection.autocommit and server.transaction_status == TransactionStatus.IDLE:
-        _checked(server.exec_(b"BEGIN"))
+        _checked(connection, server.exec_(b"BEGIN"))
     name = _name(connection, query)
     if name is None:
-        result = server.exec_params(query.query, query.params, query.types, query.formats, Format.BINARY)
-    else:
-        result = server.exec_prepared(name, query.params, query.formats, Format.BINARY)
-    return transformer, _checked(result)
+        return transformer, _checked(connection, _unprepared(server, query))
+    result = server.exec_prepared(name, query.params, query.formats, Format.BINARY)
+    try:
+        return transformer, _checked(connection, result)
+    except _STALE:
+        _prepared[connection][_key(query)] = None
+        if server.transaction_status == TransactionStatus.INERROR:
+            # What this transaction did before is lost with it: whoever began it must begin it again.
+            raise
+        return transformer, _checked(connection, _unprepared(server, query))
+
+
+def _unprepared(server: Any, query: PostgresQuery) -> Any:
+    return server.exec_params(query.query, query.params, query.types, query.formats, Format.BINARY)
+
+
+def _key(query: PostgresQuery) -> tuple[bytes, tuple[int, ...]]:
+    return query.query, query.types
 
 
 def _name(connection: psycopg.Connection[Any], query: PostgresQuery) -> bytes | None:
-    """Under which name the statement is prepared; None when it is not to be."""
+    """Under which name the statement is prepared; None when it is not to be.
+
+    The name follows from the statement: behind a pooler it may have been prepared for another process, and must
+    never be another statement.
+    """
     if connection.prepare_threshold is None:
         return None
-    known = _prepared.get(connection)
-    if known is None:
-        known = _prepared[connection] = _Prepared()
-    key = (query.query, query.types)
-    if key not in known.names:
-        if len(known.names) >= MAX_PREPARED:
+    names = _prepared.setdefault(connection, {})
+    key = _key(query)
+    if key not in names:
+        if len(names) >= MAX_PREPARED:
             return None
-        name = b"yardgate_%d" % next(known.numbers)
-        _checked(connection.pgconn.prepare(name, query.query, query.types))
-        known.names[key] = name
-    return known.names[key]
+        digest = hashlib.sha256(query.query + repr(query.types).encode()).hexdigest()
+        name = f"yardgate_{digest[:32]}".encode()
+        try:
+            _checked(connection, connection.pgconn.prepare(name, query.query, query.types))
+        except DuplicatePreparedStatement:
+            if connection.pgconn.transaction_status == TransactionStatus.INERROR:
+                raise
+        names[key] = name
+    return names[key]
 
 
-def _checked(result: Any) -> Any:
-    if result.status not in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
-        raise error_from_result(result)
-    return result
+def _checked(connection: psycopg.Connection[Any], result: Any) -> Any:
+    if result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+        return result
+    if connection.broken:
+        # Nobody is left who could name the error.
+        raise psycopg.OperationalError(result.get_error_message())
+    raise error_from_result(result)

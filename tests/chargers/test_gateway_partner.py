@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from chargers.models import StationCall
 from charging.models import Authorization
 from sessions.models import Session
 from tests.chargers.conftest import load_open_depot
-from tests.chargers.gateway import Gateway, LiveStation, Yard, eventually
+from tests.chargers.gateway import QUICK, Gateway, LiveStation, Yard, eventually
 from tests.partner_platform import Partner, connect, partner, yardgate  # noqa: F401  # fixtures
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,7 +25,8 @@ def station(yardgate: str, partner: Partner) -> Iterator[LiveStation]:
     connect(partner, yardgate)
     load_open_depot()
     with Gateway() as gateway, Yard(gateway.url) as yard:
-        yield yard.station()
+        # A driver's patience is longer than ours.
+        yield yard.station(timing=replace(QUICK, answer_timeout=10))
 
 
 def asked(partner: Partner) -> list[str]:
@@ -82,7 +84,6 @@ def test_the_driver_gets_an_answer_within_five_seconds_whatever_the_partner_does
     """O10: and the gateway goes on serving the others."""
     partner.add_token(CARD)
     partner.fail("slow", on="/authorize", seconds=8)
-    station.yard.run(lambda: setattr(station.station.link, "_answer_timeout_seconds", 10))
     station.plug()
     begun = time.monotonic()
     assert station.tap(CARD) == "Invalid"

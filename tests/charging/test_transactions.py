@@ -6,8 +6,9 @@ from decimal import Decimal
 import pytest
 
 from cdrs.models import CDR, Review
-from chargers.models import StationCall
+from chargers.models import Station, StationCall
 from charging import stations, sweeps
+from charging.answers import Outcome, station_answered
 from charging.authorize import tap
 from charging.models import Authorization, Transaction, UnmatchedMessage
 from charging.transactions import Begin, BeginAnswer, End, Metering, metered, started, stopped
@@ -226,3 +227,66 @@ def test_while_a_guest_charges_the_partner_sees_charging_and_others_do_not(
     bay.refresh_from_db()
     assert bay.serving_party is not None
     assert bay.serving_party.party_id == "EMS"
+
+
+def test_a_station_that_is_away_is_asked_to_stop_when_it_is_back(bay: EVSE, card: v221.Token) -> None:
+    tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
+    begin()
+    bound = CLOSE + timedelta(minutes=15)
+    Station.objects.update(is_online=False)
+    assert sweeps.stop_sessions_that_must_end(now=bound) == 0
+    assert not StationCall.objects.exists()
+    Station.objects.update(is_online=True)
+    assert sweeps.stop_sessions_that_must_end(now=bound + timedelta(hours=1)) == 1
+
+
+def test_a_stop_that_happened_before_we_asked_is_not_ours(bay: EVSE, card: v221.Token) -> None:
+    """It was in the station's queue while we asked: the driver left at nine, our order is of five."""
+    tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
+    answer = begin()
+    bound = CLOSE + timedelta(minutes=15)
+    assert sweeps.stop_sessions_that_must_end(now=bound) == 1
+    stopped(end=End("GENT-01", answer.transaction_id, OPEN + timedelta(hours=1), 9_000), now=bound)
+    assert Session.objects.get().end_reason == "Local"
+
+
+def test_an_order_to_stop_that_the_station_refused_did_not_end_the_charge(
+    bay: EVSE, card: v221.Token
+) -> None:
+    tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
+    answer = begin()
+    bound = CLOSE + timedelta(minutes=15)
+    assert sweeps.stop_sessions_that_must_end(now=bound) == 1
+    refused = Outcome(status="Rejected")
+    station_answered(purpose=f"stop:{answer.transaction_id}", outcome=refused, now=bound)
+    assert sweeps.stop_sessions_that_must_end(now=bound + timedelta(seconds=5)) == 0
+    end(answer, bound + timedelta(seconds=10))
+    assert Session.objects.get().end_reason == "Local"
+
+
+def test_readings_after_the_end_are_kept_for_a_person(bay: EVSE, card: v221.Token) -> None:
+    """A charge that goes on after its stop, or after we took it for lost, is somebody's energy."""
+    tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
+    answer = begin()
+    over = OPEN + timedelta(minutes=20)
+    end(answer, over)
+    for minutes in (-5, 5, 10):
+        at = over + timedelta(minutes=minutes)
+        reading = [Reading(at, 12_000)]
+        metered(metering=Metering("GENT-01", 1, answer.transaction_id, reading), now=over)
+    kept = UnmatchedMessage.objects.get()
+    assert (kept.action, kept.payload["readings"]) == ("MeterValues", 2)
+
+
+def test_readings_without_a_transaction_id_belong_to_what_runs_at_the_connector(
+    bay: EVSE, card: v221.Token
+) -> None:
+    """charging.md 5.4: stations that send clock-aligned values outside of their transaction."""
+    at = OPEN + timedelta(minutes=5)
+    metered(metering=Metering("GENT-01", 1, None, [Reading(at, 3_000)]), now=at)
+    assert not UnmatchedMessage.objects.exists()
+    tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
+    begin()
+    metered(metering=Metering("GENT-01", 1, None, [Reading(at, 3_000)]), now=at)
+    metered(metering=Metering("GENT-01", 0, None, [Reading(at, 999_000)]), now=at)
+    assert [row.energy_wh for row in MeterReading.objects.all()] == [3_000]

@@ -129,3 +129,30 @@ def test_a_partner_is_told_its_own_view_only(evse: EVSE, location: Location) -> 
         vans.pk: True,
         PartnerView.objects.exclude(party=vans).get().party_id: False,
     }
+
+
+def test_a_batch_of_statuses_is_read_in_one_query(
+    evse: EVSE, location: Location, taxi: Party, django_assert_num_queries
+) -> None:
+    for number in (2, 3):
+        EVSEFactory(location=location, station_identity=f"GENT-00{number}")
+    publish_view(party=taxi, location=location, publication=always_open(), now=NOON)
+    at = NOON + timedelta(minutes=1)
+    for number in (1, 2, 3):
+        report_status(station_identity=f"GENT-00{number}", ocpp_connector=1, status=S.CHARGING, at=at, now=at)
+    clean()
+    owed = list(Obligation.objects.filter(kind="evse").order_by("id"))
+    alone = [get("evse").message(each, now=NOON) for each in owed]
+    with django_assert_num_queries(1):
+        loaded = get("evse").load(owed)
+        for each in owed:
+            each.loaded = loaded[each.pk]
+        together = [get("evse").message(each, now=NOON) for each in owed]
+    assert (len(together), together) == (3, alone)
+
+
+def test_a_view_that_is_gone_is_missing_in_a_batch(evse: EVSE, location: Location, taxi: Party) -> None:
+    charging()
+    owed = list(Obligation.objects.filter(kind="evse"))
+    publish_view(party=taxi, location=location, publication=None, now=NOON)
+    assert get("evse").load(owed) == {}

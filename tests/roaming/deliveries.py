@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -86,6 +86,15 @@ class BayPush(Push):
         return Message("PUT", segments, body=codec.encode(whole | status))
 
 
+class LonelyPush(BayPush):
+    """A bay whose batch cannot be read at once."""
+
+    kind = "test_lonely"
+
+    def load(self, obligations: Sequence[Obligation]) -> Mapping[int, Any]:
+        raise RuntimeError("cannot be read")
+
+
 class PricePush(BayPush):
     """A tariff, on the lane that it shares with Locations."""
 
@@ -137,7 +146,7 @@ class ResultPush(Push):
         return Message("POST", body=bytes(obligation.body or b""))
 
 
-for push in (BayPush(), PricePush(), PlacePush(), BillPush(), ResultPush()):
+for push in (BayPush(), LonelyPush(), PricePush(), PlacePush(), BillPush(), ResultPush()):
     register(push)
 
 

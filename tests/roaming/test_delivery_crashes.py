@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from config.datadir import ROOT
+from roaming.delivery import services
 from roaming.delivery.drain import Drainer
 from roaming.delivery.models import Attempt, Obligation
 from tests.roaming.deliveries import (
@@ -26,6 +27,7 @@ from tests.roaming.deliveries import (
     other,
     owe_bay,
     owe_cdr,
+    own_party,
     partner,
 )
 
@@ -205,3 +207,14 @@ def test_one_state_that_cannot_be_rendered_does_not_stop_its_batch(partner: OddP
     let_pass(12)
     drain()
     assert delivery("B2").state == State.ACKED
+
+
+def test_a_batch_that_cannot_be_read_at_once_is_read_one_by_one(partner: OddPartner) -> None:
+    party = a_partner(partner)
+    for key in ("B1", "B2"):
+        FACTS.statuses[key] = "CHARGING"
+        services.owe_state(
+            own_party=own_party(), parties=[party], kind="test_lonely", object_key=key, now=timezone.now()
+        )
+    drain()
+    assert (delivery("B1").state, delivery("B2").state) == ("ACKED", "ACKED")

@@ -71,6 +71,21 @@ def test_a_served_session_is_the_pushed_one() -> None:
     )
 
 
+def test_every_session_is_served_with_the_bytes_of_its_object() -> None:
+    """SES-16 to SES-18: whatever its status, with and without cost, end, reference and periods."""
+    taxi = a_partner()
+    assert taxi.party is not None
+    pending(party=taxi.party, evse=bay(1), authorization_reference="")
+    active(party=taxi.party, evse=bay(2))
+    completed(party=taxi.party, evse=bay(3))
+    invalidate_session(session=pending(party=taxi.party, evse=bay(4)), reason="no start", now=START)
+    Session.objects.filter(status="COMPLETED").update(total_cost_incl_vat=None)
+    rows = Session.objects.select_related("own_party").order_by("created_at", "id")
+    objects = b",".join(codec.encode(session_document(row)) for row in rows)
+    assert len(rows) == 4
+    assert taxi.get(PATH).body.startswith(b'{"data":[' + objects + b"],")
+
+
 def test_a_changed_session_is_pulled_by_its_new_stamp() -> None:
     """PAG-02, DIS-27."""
     taxi = a_partner()
