@@ -8,8 +8,21 @@ from django.db.models.functions import Now
 
 from ocpi.headers import PartyId
 from roaming.delivery.models import Attempt, Lane, Obligation
+from roaming.hub.models import Agreement, HubDocument, HubTrail, Relay
 
-__all__ = ["Attempt", "CredentialsToken", "Endpoint", "Lane", "Obligation", "Party", "Platform"]
+__all__ = [
+    "Agreement",
+    "Attempt",
+    "CredentialsToken",
+    "Endpoint",
+    "HubDocument",
+    "HubTrail",
+    "Lane",
+    "Obligation",
+    "Party",
+    "Platform",
+    "Relay",
+]
 
 
 class Platform(models.Model):
@@ -92,6 +105,12 @@ class Platform(models.Model):
 class Party(models.Model):
     """One role of one party: a CPO of ours (platform empty) or a partner's eMSP on its platform."""
 
+    class Presence(models.TextChoices):
+        CONNECTED = "CONNECTED", "connected"
+        OFFLINE = "OFFLINE", "offline"
+        PLANNED = "PLANNED", "planned"
+        SUSPENDED = "SUSPENDED", "suspended"
+
     platform = models.ForeignKey(
         Platform,
         null=True,
@@ -106,6 +125,30 @@ class Party(models.Model):
     name = models.CharField(max_length=100)
     website = models.CharField(max_length=255, blank=True)
     is_active = models.BooleanField(default=True, help_text="Off: this role was given up by the partner.")
+    presence = models.CharField(
+        max_length=9,
+        choices=Presence,
+        default=Presence.CONNECTED,
+        editable=False,
+        help_text="What HubClientInfo says of it: by our own checks, or by the hub that it is connected to.",
+    )
+    presence_at = models.DateTimeField(
+        db_default=Now(), editable=False, help_text="When that last changed (ClientInfo.last_updated)."
+    )
+    is_behind_hub = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="Announced by the hub on this platform (HubClientInfo), not in its own credentials.",
+    )
+    answers_unknown_tokens = models.BooleanField(
+        default=False, help_text="May be asked by the hub about cards that nobody is known to own."
+    )
+    token_prefixes = ArrayField(
+        models.CharField(max_length=36),
+        default=list,
+        blank=True,
+        help_text="The hub asks this party first about unknown cards whose uid begins so.",
+    )
 
     class Meta:
         verbose_name_plural = "parties"
