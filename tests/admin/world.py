@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from access.decisions import StartRequest
 from access.models import Grant
-from access.services import decide_start
+from access.services import decide_start, republish
 from cdrs.models import CDR, Review
 from chargers.models import Station, StationCall
 from charging.models import Authorization, Command, Transaction, UnmatchedMessage
@@ -69,6 +69,7 @@ def furnish() -> World:
     location = Location.objects.get()
     EVSE.objects.update(is_online=True, device_status="AVAILABLE", ocpp_status="<b>Available</b>")
     Station.objects.update(is_online=True, vendor=IMAGE, last_seen_at=now)
+    republish(location=location, now=now)
     first, second = EVSE.objects.order_by("pk")
     put_token(party=party, token=token_object(issuer=SCRIPT, visual_number="0042-7788-11"), now=now)
     decide_start(
