@@ -14,13 +14,15 @@ from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from access import services
+from access import admin_fences, services
 from access.models import Decision, Edge, Grant, Holiday, Schedule, Window, WindowException
 from access.preview import preview_page
 from roaming.operators import OperatorAdmin, ReadOnlyAdmin, badge, clock, json_block, run_each, table
 from roaming.pages import ask_about_selected
 
-WEEKDAYS = [(1, "Mon"), (2, "Tue"), (3, "Wed"), (4, "Thu"), (5, "Fri"), (6, "Sat"), (7, "Sun")]
+__all__ = ["admin_fences"]
+
+WEEKDAYS = admin_fences.WEEKDAYS
 
 
 class WindowForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time

@@ -5,9 +5,23 @@ from typing import ClassVar
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from access.fenced import FencedLocation, Pass, PassWindow
 from locations.models import Depot, Location
 from roaming.models import Party
 from tariffs.models import Tariff
+
+__all__ = [
+    "Decision",
+    "Edge",
+    "FencedLocation",
+    "Grant",
+    "Holiday",
+    "Pass",
+    "PassWindow",
+    "Schedule",
+    "Window",
+    "WindowException",
+]
 
 
 class Schedule(models.Model):

@@ -229,6 +229,8 @@ CDR_VAT_COUNTRIES = env.list(
 )
 
 CHARGER_GATEWAY = "chargers.bus.StationGateway"
+# What the hub asks before it passes on a command to, or shows, a Location of another operator.
+HUB_FENCE = "access.foreign.PassFence"
 
 # Celery only wakes: messages carry no data, and `manage.py sweep` alone would still deliver everything.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://") or "redis://127.0.0.1:1/0"

@@ -40,6 +40,13 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ),
     ),
     (
+        "Hub",
+        (
+            ("Fences", "fence", "access.fencedlocation"),
+            ("Passes", "key", "access.pass"),
+        ),
+    ),
+    (
         "Money",
         (
             ("Tariffs", "sell", "tariffs.tariff"),

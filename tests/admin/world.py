@@ -11,6 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from access.decisions import StartRequest
+from access.fenced import FencedLocation, Pass
 from access.models import Grant
 from access.services import decide_start, republish
 from cdrs.models import CDR, Review
@@ -84,6 +85,7 @@ def furnish() -> World:
     _charging(party, session, now)
     parked = _deliveries(party, now)
     Pull.objects.create(platform=party.platform, finished_at=now, received=3, problem=IMAGE)
+    _fences(party)
     LogEntry.objects.create(
         user=User.objects.create(username="archivist"),
         content_type=ContentType.objects.get_for_model(Party),
@@ -104,6 +106,14 @@ def furnish() -> World:
         delivery=Obligation.objects.get(kind="cdr"),
         parked=parked,
     )
+
+
+def _fences(party: Party) -> None:
+    owner = Party.objects.create(
+        platform=party.platform, role="CPO", country_code="DE", party_id="CPO", name=SCRIPT
+    )
+    fence = FencedLocation.objects.create(owner=owner, location_id="LOC1", name=SCRIPT)
+    Pass.objects.create(fence=fence, party=party, token_groups=[SCRIPT])
 
 
 def _charging(party: Party, session: Session, now: datetime) -> None:
