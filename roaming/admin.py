@@ -204,7 +204,7 @@ class PlatformAdmin(OperatorAdmin):
         platform = row_of(self, request, object_id)
 
         def verb(_: object) -> str:
-            suspend_platform(platform=platform)
+            suspend_platform(platform=platform, now=timezone.now())
             return f"{platform} is suspended: it is let in again by Resume."
 
         return ask(
@@ -219,7 +219,7 @@ class PlatformAdmin(OperatorAdmin):
         platform = row_of(self, request, object_id)
 
         def verb(_: object) -> str:
-            resume_platform(platform=platform)
+            resume_platform(platform=platform, now=timezone.now())
             return f"{platform} is connected again, with the tokens that it had."
 
         return ask(

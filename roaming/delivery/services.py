@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
+from ocpi import v221
 from roaming import pushes, rawsql
 from roaming.delivery import lanes
 from roaming.delivery.models import Attempt, Obligation
@@ -29,7 +30,9 @@ __all__ = [
     "replay",
     "replay_all",
     "resend_states",
+    "resend_states_of",
     "unblock",
+    "withhold_states",
 ]
 
 log = logging.getLogger(__name__)
@@ -37,13 +40,13 @@ log = logging.getLogger(__name__)
 State = Obligation.State
 Shape = Obligation.Shape
 
-# State: only partners that are connected and offer the module learn of a change (SYN-02); whoever connects
-# later pulls. Sealed things are owed to everybody.
+# State: only parties that are connected (HCI-14), on platforms that offer the module, learn of a change (SYN-02);
+# whoever connects later pulls. Sealed things are owed to everybody.
 _TARGETS = """
 SELECT party.id AS party_id, party.platform_id FROM roaming_party party
 JOIN roaming_platform platform ON platform.id = party.platform_id
 WHERE party.id = ANY(%(parties)s) AND (NOT %(only_receivers)s OR (
-    party.is_active AND platform.status = 'CONNECTED' AND EXISTS (
+    party.is_active AND party.presence = 'CONNECTED' AND platform.status = 'CONNECTED' AND EXISTS (
         SELECT 1 FROM roaming_endpoint e
         WHERE e.platform_id = platform.id AND e.module = %(module)s AND e.role = 'RECEIVER')))
 """
@@ -285,13 +288,37 @@ def resend_states(*, platform: Platform, now: datetime) -> int:
 
     For a partner that comes back after a suspension, when changes were not owed to it.
     """
-    rows = Obligation.objects.filter(lane__platform=platform, shape=Shape.STATE).exclude(state=State.PARKED)
-    count = rows.update(
-        state=State.PENDING,
-        wanted_version=F("wanted_version") + 1,
-        force_put=True,
-        next_at=Now(),
-        owed_since=now,
+    return _resend(Obligation.objects.filter(lane__platform=platform), now)
+
+
+def resend_states_of(*, parties: Iterable[Party], now: datetime) -> int:
+    """As `resend_states`, for parties that can be reached again; returns how many.
+
+    What a hub said in its own name is left out: nobody gets late what was broadcast in the meantime (HCI-09).
+    """
+    rows = Obligation.objects.filter(party__in=[party.pk for party in parties])
+    return _resend(rows.exclude(own_party__role=v221.Role.HUB.value), now)
+
+
+def withhold_states(*, parties: Iterable[Party]) -> int:
+    """Withdraw the states that are owed to parties that went away (HCI-09); sealed things wait. Returns how many."""
+    rows = Obligation.objects.filter(
+        party__in=[party.pk for party in parties], shape=Shape.STATE, state=State.PENDING
+    )
+    return rows.update(state=State.CANCELLED, last_error="the party is not connected")
+
+
+def _resend(rows: QuerySet[Obligation], now: datetime) -> int:
+    count = (
+        rows.filter(shape=Shape.STATE)
+        .exclude(state=State.PARKED)
+        .update(
+            state=State.PENDING,
+            wanted_version=F("wanted_version") + 1,
+            force_put=True,
+            next_at=Now(),
+            owed_since=now,
+        )
     )
     wake_on_commit()
     return count
