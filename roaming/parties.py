@@ -143,7 +143,8 @@ def add_own_party(
 ) -> Party:
     """Set up a party of ours, or give it another name; the same call again changes nothing.
 
-    On a hub everybody who is connected is told of a new one (HCI-02). Raises ValueError for a triple that is none, a name that OCPI cannot carry, or a partner's party.
+    On a hub everybody who is connected is told of a new one (HCI-02).
+    Raises ValueError for a triple that is none, a name that OCPI cannot carry, or a partner's party.
     """
     identity = RoleId.of(role, country_code, party_id)
     try:

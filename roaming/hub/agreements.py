@@ -3,14 +3,15 @@
 Parties hosted here are reached by everybody who is connected: what they show and allow is decided by their own grants.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from roaming.hub.models import Agreement
-from roaming.hub.telling import tell
+from roaming.hub.telling import take_turns, tell
 from roaming.models import Party
 from roaming.routing import FUNCTIONAL
 
@@ -49,15 +50,16 @@ def set_agreement(
 
     The platforms of both are owed what they now see of the other party (HCI-02); the moment of the change is the
     database's. What is so already changes nothing. Raises ValueError for a party with itself and for a module that no
-    party has. Two calls at once follow each other on the row.
+    party has. Two calls at once follow each other.
     """
     if one.pk == other.pk:
         raise ValueError("an agreement needs two parties")
     if unknown := sorted(set(modules) - FUNCTIONAL):
         raise ValueError(f"modules: {', '.join(unknown)} (known: {', '.join(sorted(FUNCTIONAL))})")
     first, second = sorted((one, other), key=lambda party: party.pk)
-    wanted = {"status": status, "modules": sorted(set(modules))}
+    wanted: Mapping[str, Any] = {"status": status, "modules": sorted(set(modules))}
     with transaction.atomic():
+        take_turns()
         agreement, is_new = Agreement.objects.get_or_create(one=first, other=second, defaults=wanted)
         is_news = is_new or _change(agreement, wanted)
         # With the stamp that the database gave it.
@@ -68,7 +70,7 @@ def set_agreement(
     return agreement
 
 
-def _change(agreement: Agreement, wanted: dict[str, object]) -> bool:
+def _change(agreement: Agreement, wanted: Mapping[str, Any]) -> bool:
     """Write what is other than wanted; True when that is the status, which is what others are told."""
     rows = Agreement.objects.filter(pk=agreement.pk)
     # Compared by the statement, on the row as it is when nobody else writes it.

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -16,7 +17,7 @@ from roaming import own
 from roaming.delivery import lanes
 from roaming.delivery.partner import Partner
 from roaming.delivery.services import resend_states_of, withhold_states
-from roaming.hub.telling import tell_about
+from roaming.hub.telling import take_turns, tell_about
 from roaming.models import Party, Platform
 from roaming.secrets import SecretUnreadableError
 
@@ -47,7 +48,7 @@ UPDATE roaming_platform SET checked_at = %(now)s WHERE id IN (
 def set_presence(*, parties: Iterable[Party], presence: Presence, now: datetime) -> list[Party]:
     """Note how these parties are connected from now on; return those of which it is news.
 
-    Whoever may reach them is owed the news (HCI-02). What was owed to a party that went OFFLINE is withdrawn, not
+    Callers that also lock the parties' platform do so before. Whoever may reach them is owed the news (HCI-02). What was owed to a party that went OFFLINE is withdrawn, not
     kept waiting (HCI-09); to one that is CONNECTED again what we know is owed anew, as it is then (HCI-14). Safe to
     run beside itself: the rows are locked in one order, and what is so already changes nothing.
     """
@@ -55,6 +56,7 @@ def set_presence(*, parties: Iterable[Party], presence: Presence, now: datetime)
     if not keys:
         return []
     with transaction.atomic():
+        take_turns()
         locked = Party.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=keys)
         news = list(locked.exclude(presence=presence).select_related("platform").order_by("pk"))
         for party in news:
@@ -131,7 +133,7 @@ def check_silent(*, clock: Callable[[], datetime]) -> int:
 def _claim(now: datetime) -> list[int]:
     silence = timedelta(seconds=settings.HUB_PRESENCE_SECONDS)
     again = min(silence, timedelta(seconds=AGAIN_SECONDS))
-    moments = {"now": now, "silent": now - silence, "again": now - again, "limit": MAX_ASKED}
+    moments: dict[str, Any] = {"now": now, "silent": now - silence, "again": now - again, "limit": MAX_ASKED}
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, moments)
         return [pk for (pk,) in cursor.fetchall()]

@@ -5,7 +5,6 @@ of it (HCI-05): an agreement that ended is SUSPENDED, one that is planned PLANNE
 is connected. Without any agreement a party is not there at all (HUB-28); parties hosted here are there for everybody.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from ocpi import codec, v221
@@ -64,7 +63,7 @@ def seen_one(platform: Platform, party: Party) -> v221.ClientInfo | None:
     return _client_info(row) if row is not None else None
 
 
-def _parameters(platform: Platform) -> Mapping[str, Any]:
+def _parameters(platform: Platform) -> dict[str, Any]:
     return {
         "platform": platform.pk,
         "party": None,

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from django.db.models import Q
+
+from ocpi import v221
 from roaming import own
 from roaming.delivery.services import owe_state
 from roaming.hub.models import Agreement
@@ -15,6 +18,16 @@ KIND = "client_info"
 def object_key(party: Party) -> str:
     """The client in the words of its push: one per party and role (DIS-63)."""
     return f"{party.role}/{party.country_code}/{party.party_id}"
+
+
+def take_turns() -> None:
+    """Let who changes what others see of a party do so one after the other, until the end of the transaction.
+
+    Two parties that change at once owe each other the news: each would wait for what the other has written.
+    """
+    list(
+        Party.objects.select_for_update(no_key=True).filter(platform=None, role=v221.Role.HUB).order_by("pk")
+    )
 
 
 def tell_about(parties: Iterable[Party], *, now: datetime) -> None:
@@ -38,21 +51,22 @@ def tell(party: Party, *, to: Party, now: datetime) -> None:
 
 
 def _listeners(party: Party) -> Iterable[int]:
-    connected = Platform.objects.filter(status=Platform.Status.CONNECTED).exclude(pk=party.platform_id)
-    if party.is_own:
+    connected = Platform.objects.filter(status=Platform.Status.CONNECTED)
+    if party.platform_id is None:
         return connected.values_list("pk", flat=True)
     ones = Agreement.objects.filter(other=party, status=Agreement.Status.ACTIVE).values("one__platform")
     others = Agreement.objects.filter(one=party, status=Agreement.Status.ACTIVE).values("other__platform")
-    return connected.filter(pk__in=ones.union(others, all=True)).values_list("pk", flat=True)
+    elsewhere = connected.exclude(pk=party.platform_id)
+    return elsewhere.filter(Q(pk__in=ones) | Q(pk__in=others)).values_list("pk", flat=True)
 
 
 def _owe(hub: Party, party: Party, platform_ids: Iterable[int], now: datetime) -> None:
     """One PUT per platform, whoever is on it: the module knows no parties to address (HUB-03)."""
     on_it = Party.objects.filter(platform__in=list(platform_ids), is_active=True, is_behind_hub=False)
-    reachable = on_it.filter(presence=Party.Presence.CONNECTED).order_by("platform", "pk")
+    reachable = on_it.filter(presence=Party.Presence.CONNECTED).order_by("platform_id", "pk")
     owe_state(
         own_party=hub,
-        parties=reachable.distinct("platform"),
+        parties=reachable.distinct("platform_id"),
         kind=KIND,
         object_key=object_key(party),
         whole=True,
