@@ -48,9 +48,10 @@ UPDATE roaming_platform SET checked_at = %(now)s WHERE id IN (
 def set_presence(*, parties: Iterable[Party], presence: Presence, now: datetime) -> list[Party]:
     """Note how these parties are connected from now on; return those of which it is news.
 
-    Callers that also lock the parties' platform do so before. Whoever may reach them is owed the news (HCI-02). What was owed to a party that went OFFLINE is withdrawn, not
+    Whoever may reach them is owed the news (HCI-02). What was owed to a party that went OFFLINE is withdrawn, not
     kept waiting (HCI-09); to one that is CONNECTED again what we know is owed anew, as it is then (HCI-14). Safe to
-    run beside itself: the rows are locked in one order, and what is so already changes nothing.
+    run beside itself: all take turns, and what is so already changes nothing. Who also locks the parties' platform
+    does so before.
     """
     keys = [party.pk for party in parties]
     if not keys:

@@ -99,7 +99,7 @@ class TestPull:
         assert [pull_due_lists(now=now), pull_due_lists(now=now)] == [1, 0]
         assert presences() == {"EMS": "CONNECTED"}
         hub.platform.refresh_from_db()
-        assert hub.platform.clients_problem == "HTTP 503, status 2000: no list of clients"
+        assert hub.platform.clients_problem == "HTTP 503, status 3000: no list of clients"
 
     def test_credentials_of_a_hub_leave_its_clients_alone(self, yardgate: str, rhine: HubPlatform) -> None:
         """DIS-13, HCI-10: it lists itself only; its clients are not given up by that."""
