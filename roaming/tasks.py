@@ -6,6 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from roaming.delivery.drain import Drainer
+from roaming.delivery.services import release_missed
 from roaming.hub import clients, presence
 
 # With one deadline of 20 s after it this stays below the soft time limit of tasks.
@@ -22,6 +23,7 @@ def drain_lanes() -> None:
 @shared_task
 def check_silent_platforms() -> None:
     """Ask platforms that have been silent for long whether they are still there."""
+    release_missed()
     presence.check_silent(clock=timezone.now)
 
 

@@ -16,7 +16,7 @@ from django.db.models import Q
 from roaming import own
 from roaming.delivery import lanes
 from roaming.delivery.partner import Partner
-from roaming.delivery.services import resend_states_of, withhold_states
+from roaming.delivery.services import release_states, withhold_states
 from roaming.hub.telling import take_turns, tell_about
 from roaming.models import Party, Platform
 from roaming.secrets import SecretUnreadableError
@@ -49,7 +49,7 @@ def set_presence(*, parties: Iterable[Party], presence: Presence, now: datetime)
     """Note how these parties are connected from now on; return those of which it is news.
 
     Whoever may reach them is owed the news (HCI-02). What was owed to a party that went OFFLINE is withdrawn, not
-    kept waiting (HCI-09); to one that is CONNECTED again what we know is owed anew, as it is then (HCI-14). Safe to
+    kept waiting (HCI-09); what one that is CONNECTED again missed is owed as it is then (HCI-14). Safe to
     run beside itself: all take turns, and what is so already changes nothing. Who also locks the parties' platform
     does so before.
     """
@@ -66,7 +66,7 @@ def set_presence(*, parties: Iterable[Party], presence: Presence, now: datetime)
             party.presence_at = max(now, party.presence_at + timedelta(milliseconds=1))
         Party.objects.bulk_update(news, ["presence", "presence_at"])
         if presence == Presence.CONNECTED:
-            resend_states_of(parties=news, now=now)
+            release_states(parties=news)
         elif presence == Presence.OFFLINE:
             withhold_states(parties=news)
         tell_about(news, now=now)

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from demo.partner import Partner as PartnerPlatform
 from roaming.delivery.models import Lane, Obligation
+from roaming.delivery.reasons import explain
 from roaming.handshake import (
     invite_platform,
     resume_platform,
@@ -22,6 +23,7 @@ from roaming.hub.agreements import set_agreement
 from roaming.hub.models import Agreement
 from roaming.models import Endpoint, Party, Platform
 from roaming.parties import add_own_party
+from roaming.tasks import check_silent_platforms
 from tests.factories import OwnPartyFactory, PartyFactory
 from tests.partner_platform import connect, invite, yardgate
 from tests.roaming.deliveries import TOKEN, drain, facts, in_background, let_pass, owe_bay, owe_cdr
@@ -250,21 +252,51 @@ class TestAwayAndBack:
 
 class TestDeliveries:
     def test_nothing_is_sent_to_who_is_away_and_money_waits(self, hub: Party, taxi: ListeningPartner) -> None:
-        """HCI-09, HCI-14: states are withdrawn, not queued; CDRs wait; all of it goes when the party is back."""
+        """HCI-09, HCI-14: states are withdrawn, not queued; CDRs wait; what it missed goes when the party is back.
+
+        What it had, and did not change, does not go again.
+        """
         party = connected(taxi)
+        owe_bay(party, "B0", "AVAILABLE")
+        drain()
+        taxi.forget()
         owe_bay(party, "B1", "AVAILABLE")
         presence.check_failed(platform=party.platform, now=timezone.now())
         owe_bay(party, "B2", "AVAILABLE")
         owe_cdr(party, "CDR-1")
         assert drain() == 0
         states = Obligation.objects.order_by("pk").values_list("object_key", "state")
-        assert list(states) == [("B1", "CANCELLED"), ("CDR-1", "PENDING")]
+        assert list(states) == [
+            ("B0", "ACKED"), ("B1", "WITHHELD"), ("B2", "WITHHELD"), ("CDR-1", "PENDING")
+        ]  # fmt: skip
         assert taxi.requests == []
         silent_since(party, timezone.now() - SILENCE)
         check()
         drain()
         sent = [each.path.rpartition("/2.2.1/")[2] for each in taxi.requests if "/versions" not in each.path]
-        assert sorted(sent) == ["cdrs", "sessions/BE/YRD/B1"]
+        assert sorted(sent) == ["cdrs", "sessions/BE/YRD/B1", "sessions/BE/YRD/B2"]
+
+    def test_what_was_withheld_a_moment_too_late_goes_out_all_the_same(
+        self, hub: Party, taxi: ListeningPartner
+    ) -> None:
+        """HCI-14: a change that was noted by somebody who still saw the party away."""
+        party = connected(taxi)
+        owe_bay(party, "B1", "AVAILABLE")
+        Obligation.objects.update(state="WITHHELD")
+        assert drain() == 0
+        check_silent_platforms()
+        drain()
+        assert list(taxi.sessions) == [("BE", "YRD", "B1")]
+
+    def test_an_operator_reads_why_nothing_goes(self, hub: Party, taxi: ListeningPartner) -> None:
+        party = connected(taxi)
+        presence.check_failed(platform=party.platform, now=timezone.now())
+        for state in ("PENDING", "WITHHELD"):
+            words = explain(
+                state=state, last_error="", attempts=0, breaker="CLOSED", platform_status="CONNECTED",
+                presence=presence_of(party),
+            )  # fmt: skip
+            assert words == "Nothing is sent: the party is offline. It goes out when the party is back."
 
     def test_of_two_parties_on_one_platform_only_the_connected_one_gets_anything(
         self, hub: Party, taxi: ListeningPartner
