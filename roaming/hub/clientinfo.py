@@ -8,6 +8,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 
 from ocpi import codec, v221
+from ocpi.headers import PartyId
 from ocpi.http import Page, respond
 from ocpi.paging import PageQuery
 from ocpi.status import invalid, not_found
@@ -46,9 +47,7 @@ class ClientView(OcpiView):
     def get(self, request: Request, country_code: str, party_id: str) -> HttpResponse:
         """Answer what this hub last said of the party."""
         self._require_hub()
-        client = client_of(
-            platform=self.caller.platform, country_code=country_code.upper(), party_id=party_id.upper()
-        )
+        client = client_of(platform=self.caller.platform, ocpi_id=PartyId.of(country_code, party_id))
         if client is None:
             raise not_found()
         return respond(client)
@@ -57,9 +56,8 @@ class ClientView(OcpiView):
         """Store it: HTTP 201 when the hub had never spoken of this party in this role."""
         self._require_hub()
         client = codec.decode(v221.ClientInfo, self.payload)
-        for member, value in (("country_code", country_code), ("party_id", party_id)):
-            if getattr(client, member).upper() != value.upper():
-                raise invalid(f"{member}: must be the one in the URL")
+        if PartyId.of(client.country_code, client.party_id) != PartyId.of(country_code, party_id):
+            raise invalid("country_code, party_id: must be those in the URL")
         is_new = put_client(platform=self.caller.platform, client=client, now=timezone.now())
         return respond(http_status=201 if is_new else 200)
 

@@ -16,6 +16,7 @@ from django.db.models import Q, QuerySet
 
 from ocpi import codec, v221
 from ocpi.client import Answer, CallFailed, paged
+from ocpi.headers import PartyId
 from ocpi.status import OcpiError, invalid
 from roaming.delivery.partner import Partner
 from roaming.hub.presence import set_presence
@@ -81,9 +82,13 @@ def put_client(*, platform: Platform, client: v221.ClientInfo, now: datetime) ->
     return is_new
 
 
-def client_of(*, platform: Platform, country_code: str, party_id: str) -> v221.ClientInfo | None:
+def client_of(*, platform: Platform, ocpi_id: PartyId) -> v221.ClientInfo | None:
     """Return what this hub said of a party; of several roles the one that it last spoke of."""
-    found = platform.parties.filter(country_code=country_code, party_id=party_id, announced_at__isnull=False)
+    if not all(code.isascii() and code.isprintable() for code in ocpi_id):
+        return None
+    found = platform.parties.filter(
+        country_code=ocpi_id.country_code, party_id=ocpi_id.party_id, announced_at__isnull=False
+    )
     party = found.order_by("-announced_at", "role").first()
     if party is None or party.announced_at is None:
         return None

@@ -1,10 +1,8 @@
 """What each platform sees of the others, and what a hub may tell us (chapter "HubClientInfo module")."""
 
-from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
-from django.utils import timezone
 
 from ocpi.scalars import read_datetime
 from roaming.delivery.models import Obligation
@@ -258,7 +256,7 @@ class TestReceiver:
         "changes",
         [
             {"party_id": "XXX"}, {"country_code": "DE"}, {"role": "KING"}, {"status": "AWAY"}, {"last_updated": None},
-            {"last_updated": (timezone.now() + timedelta(minutes=6)).isoformat()}, {"party_id": "!!!"},
+            {"last_updated": "2099-01-01T00:00:00Z"}, {"party_id": "!!!"},
         ],
         ids=str,
     )  # fmt: skip
@@ -268,6 +266,15 @@ class TestReceiver:
         before = stored()
         refused(rhine.put(f"{CLIENT}/NL/EMS", client_info() | changes), 200, 2001)
         assert (stored(), Obligation.objects.count()) == (before, 0)
+
+    @pytest.mark.parametrize("word", ["%00", "%0A", "%C5%BF", "%E2%84%AA", "%F0%9F%9A%8C", "'", "A" * 300])
+    def test_a_word_that_is_no_party_finds_and_stores_nothing(self, word: str) -> None:
+        """I5, I12: control characters, look-alikes, over-long words."""
+        rhine = a_hub()
+        before = stored()
+        refused(rhine.get(f"{CLIENT}/NL/{word}"), 404, 2000)
+        refused(rhine.put(f"{CLIENT}/NL/{word}", client_info()), 200, 2001)
+        assert stored() == before
 
     def test_other_methods_are_not_allowed(self, db: None) -> None:
         """HCI-11, HTP-01."""
