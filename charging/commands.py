@@ -270,6 +270,9 @@ def _new_id_tag() -> str:
 
 
 def _is_own_token(party: Party, token: v221.Token) -> bool:
+    # A hub is shown Locations to pass them on; it has no drivers.
+    if party.role == v221.Role.HUB:
+        return False
     owner = (token.country_code.upper(), token.party_id.upper())
     return owner == (party.country_code.upper(), party.party_id.upper())
 

@@ -22,6 +22,7 @@ from config.depot_file import (
 )
 from locations.models import EVSE, Connector, Depot, Location
 from ocpi import codec
+from roaming.hub.telling import tell_about
 from roaming.models import Party
 from tariffs.models import Tariff
 from tariffs.services import TariffRefused, put_tariff
@@ -92,7 +93,10 @@ class _Loader:
         if taken.exists():
             raise NotHere("operator.party", f"{part.party} is a party of a partner platform, not ours")
         key = {"country_code": country_code, "party_id": party_id, "role": "CPO"}
+        is_new = not Party.objects.filter(**key).exists()
         operator: Party = self._put(Party, key, {"name": part.name, "website": part.website})
+        if is_new:
+            tell_about([operator], now=self.now)
         return operator
 
     def _depot(self, operator: Party) -> Depot:

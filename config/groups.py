@@ -13,6 +13,7 @@ OPERATORS = {
     "tariffs": {"tariff": "view"},
     "tokens": {"token": "view change", "pull": "view"},
     "roaming": {"platform": "view add change", "party": "view", "endpoint": "view", "lane": "view change",
+                "agreement": "view add change",
                 "obligation": "view change", "attempt": "view", "credentialstoken": "view"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
     "charging": {"command": "view", "transaction": "view", "authorization": "view", "unmatchedmessage": "view"},

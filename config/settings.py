@@ -158,6 +158,8 @@ OCPI_INTERFACES = {
     ("cdrs", "SENDER"): "cdrs.urls.sender",
     ("tokens", "RECEIVER"): "tokens.urls.receiver",
     ("commands", "RECEIVER"): "charging.urls.receiver",
+    ("hubclientinfo", "SENDER"): "roaming.hub.urls.clientinfo_sender",
+    ("hubclientinfo", "RECEIVER"): "roaming.hub.urls.clientinfo_receiver",
 }
 # Endpoints that a partner must offer before we register with it (CRD-16, CRD-29).
 OCPI_REQUIRED_ENDPOINTS = [("tokens", "SENDER")]
@@ -171,6 +173,8 @@ OUTBOUND_REQUIRE_HTTPS = env.bool("OUTBOUND_REQUIRE_HTTPS", default=not DEVELOPM
 OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")
 # Reverse proxies of ours in front of the web workers: so many entries of X-Forwarded-For are ours.
 TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)
+# A hub asks a platform that it has not heard of for so long whether it is still there.
+HUB_PRESENCE_SECONDS = env.float("HUB_PRESENCE_SECONDS", default=300.0)
 REALTIME_AUTHORIZATION_SECONDS = env.float("REALTIME_AUTHORIZATION_SECONDS", default=3.0)
 COMMAND_TIMEOUT_SECONDS = env.int("COMMAND_TIMEOUT_SECONDS", default=45)
 # How often stations report the meter of a running charge; they are configured to it when they boot.

@@ -32,6 +32,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Platforms", "hub", "roaming.platform"),
             ("Parties", "groups", "roaming.party"),
+            ("Agreements", "handshake", "roaming.agreement"),
             ("Tokens", "badge", "tokens.token"),
             ("Token lists", "sync", "tokens.pull"),
             ("Deliveries", "outbox", "roaming.obligation"),

@@ -16,7 +16,9 @@ TIMETABLE = (
     Entry("charging.tasks.sweep_charging", 2),
     Entry("chargers.tasks.expire_calls", 2),
     Entry("roaming.tasks.drain_lanes", 15),
-    # Looks for platforms whose hour has come, and for new ones.
+    Entry("roaming.tasks.check_silent_platforms", 15),
+    # These two look for platforms whose hour has come, and for new ones.
+    Entry("roaming.tasks.pull_clients", 60),
     Entry("tokens.tasks.pull_tokens", 60),
     Entry("locations.tasks.refresh_views", 15),
     Entry("access.tasks.extend_horizon", 6 * 3600),

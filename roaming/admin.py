@@ -20,11 +20,12 @@ from roaming.handshake import (
     suspend_platform,
     unregister,
 )
+from roaming.hub.admin_agreements import AgreementAdmin, presence_badge
 from roaming.models import CredentialsToken, Endpoint, Party, Platform
 from roaming.operators import OperatorAdmin, ReadOnlyAdmin, ReadOnlyInline, badge, duration, without
 from roaming.pages import PageForm, ask, row_of
 
-__all__ = ["DeliveryAdmin", "LaneAdmin", "PartyAdmin", "PlatformAdmin"]
+__all__ = ["AgreementAdmin", "DeliveryAdmin", "LaneAdmin", "PartyAdmin", "PlatformAdmin"]
 
 STATUS_COLOURS = {
     Platform.Status.INVITED: "amber",
@@ -44,11 +45,26 @@ OLD_TOKEN = timedelta(days=31)
 
 
 class PartyInline(ReadOnlyInline):
-    """Roles that the partner announced."""
+    """Roles that the partner announced; of a hub also the parties behind it."""
 
     model = Party
     verbose_name_plural = "parties"
-    fields = ("role", "country_code", "party_id", "name", "is_active")
+    fields = (
+        "role",
+        "country_code",
+        "party_id",
+        "name",
+        "is_active",
+        "is_behind_hub",
+        "connected",
+        "presence_at",
+    )
+    readonly_fields = ("is_behind_hub", "connected", "presence_at")
+
+    @display(description="Connected")
+    def connected(self, party: Party) -> SafeString:
+        """Whether it can be reached."""
+        return presence_badge(party)
 
 
 class EndpointInline(ReadOnlyInline):
@@ -88,7 +104,17 @@ class PlatformAdmin(OperatorAdmin):
     inlines: ClassVar = [PartyInline, EndpointInline, TokenInline]
     actions_list: ClassVar = ["invite", "register"]
     actions_detail: ClassVar = ["rotate", "suspend", "resume", "end"]
-    FACTS = ("state", "version", "versions_url", "connected_at", "last_seen_at", "tokens_pulled_until")
+    FACTS = (
+        "state",
+        "version",
+        "versions_url",
+        "connected_at",
+        "last_seen_at",
+        "checked_at",
+        "tokens_pulled_until",
+        "clients_next_at",
+        "clients_problem",
+    )
     readonly_fields = FACTS
     fieldsets = (
         (None, {"fields": ("name", *FACTS)}),
@@ -101,6 +127,7 @@ class PlatformAdmin(OperatorAdmin):
                     "max_requests_per_second",
                     "cdr_mode",
                     "on_ambiguous",
+                    "asks_openly",
                 ),
                 "description": "Settings for partners that differ from the specification or from others.",
             },
@@ -204,7 +231,7 @@ class PlatformAdmin(OperatorAdmin):
         platform = row_of(self, request, object_id)
 
         def verb(_: object) -> str:
-            suspend_platform(platform=platform)
+            suspend_platform(platform=platform, now=timezone.now())
             return f"{platform} is suspended: it is let in again by Resume."
 
         return ask(
@@ -219,7 +246,7 @@ class PlatformAdmin(OperatorAdmin):
         platform = row_of(self, request, object_id)
 
         def verb(_: object) -> str:
-            resume_platform(platform=platform)
+            resume_platform(platform=platform, now=timezone.now())
             return f"{platform} is connected again, with the tokens that it had."
 
         return ask(
@@ -252,11 +279,24 @@ class PlatformAdmin(OperatorAdmin):
 class PartyAdmin(ReadOnlyAdmin):
     """Parties: ours, and those of partners as they announced them."""
 
-    list_display = ("ids", "role", "name", "whose", "is_active")
-    list_filter = ("role", "is_active", "platform")
+    list_display = ("ids", "role", "name", "whose", "connected", "is_active")
+    list_filter = ("role", "presence", "is_active", "is_behind_hub", "platform")
     list_select_related = ("platform",)
     search_fields = ("name", "party_id")
-    fields = ("platform", "role", "country_code", "party_id", "name", "website", "is_active")
+    fields = (
+        "platform",
+        "role",
+        "country_code",
+        "party_id",
+        "name",
+        "website",
+        "is_active",
+        "connected",
+        "presence_at",
+        "is_behind_hub",
+        "announced_at",
+    )
+    readonly_fields = fields
 
     @display(description="Party", ordering="country_code")
     def ids(self, party: Party) -> str:
@@ -267,3 +307,8 @@ class PartyAdmin(ReadOnlyAdmin):
     def whose(self, party: Party) -> str:
         """The partner's platform, or ours."""
         return str(party.platform) if party.platform else f"ours ({own.versions_url()})"
+
+    @display(description="Connected", ordering="presence")
+    def connected(self, party: Party) -> SafeString:
+        """Whether it can be reached; of one behind a hub as that hub says."""
+        return presence_badge(party)

@@ -93,6 +93,27 @@ class Platform(models.Model):
         editable=False,
         help_text="Newest last_updated seen when pulling this partner's tokens.",
     )
+    checked_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When we last asked whether it is there (HubClientInfo).",
+    )
+    asks_openly = models.BooleanField(
+        default=False,
+        verbose_name="ask this hub about unknown cards",
+        help_text="Only for a hub: a card that nobody is known to own is asked about without naming a party; "
+        "the hub finds the one that knows it.",
+    )
+    clients_next_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When the list of parties behind this hub is read next; empty: at once.",
+    )
+    clients_problem = models.CharField(
+        max_length=200, blank=True, editable=False, help_text="Why that list could not be read to its end."
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -139,6 +160,12 @@ class Party(models.Model):
         default=False,
         editable=False,
         help_text="Announced by the hub on this platform (HubClientInfo), not in its own credentials.",
+    )
+    announced_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="last_updated of what the hub last said of this party; empty: no hub said anything.",
     )
     answers_unknown_tokens = models.BooleanField(
         default=False, help_text="May be asked by the hub about cards that nobody is known to own."

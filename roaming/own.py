@@ -37,6 +37,11 @@ def details() -> v221.VersionDetails:
     )
 
 
+def hub() -> Party | None:
+    """Return the party in whose name this installation is a hub; None where it is none."""
+    return Party.objects.filter(platform=None, is_active=True, role=v221.Role.HUB).order_by("pk").first()
+
+
 def parties() -> list[Party]:
     """Return the parties that we announce: with a hub, the hub only (CRD-06, CRD-07)."""
     own = list(Party.objects.filter(platform=None, is_active=True))

@@ -28,7 +28,8 @@ from roaming.connections import (
     store_partner,
 )
 from roaming.discovery import Access, Offer, discover
-from roaming.models import CredentialsToken, Platform
+from roaming.hub.presence import set_presence
+from roaming.models import CredentialsToken, Party, Platform
 from roaming.parties import collisions, replace_parties, require_allowed, role_ids
 from roaming.secrets import new_token, read_outbound_token, write_outbound_token
 
@@ -87,7 +88,7 @@ def rotate_credentials(*, platform: Platform, now: datetime) -> None:
             is_same = bytes(locked.outbound_token or b"") == before and _is_announced(row)
             if locked.status not in (Status.CONNECTED, Status.SUSPENDED) or not is_same:
                 raise HandshakeError("the connection was changed by another call at the same time")
-            _take_over(locked, theirs)
+            _take_over(locked, theirs, now)
             locked.announced = own.announcement()
             write_outbound_token(locked, theirs.token)
             locked.save()
@@ -117,7 +118,8 @@ def unregister(*, platform: Platform, now: datetime) -> None:
 def revoke_credentials(*, platform: Platform, now: datetime) -> None:
     """End a connection on our side: all its tokens die and nothing more is sent to it (CRD-25).
 
-    Parties, and what they still have to learn, stay for the operator to see. Safe to repeat.
+    Parties, and what they still have to learn, stay for the operator to see; others are told that they are gone
+    (HCI-05, HCI-10). Safe to repeat.
     """
     with transaction.atomic():
         locked = lock(platform)
@@ -126,6 +128,7 @@ def revoke_credentials(*, platform: Platform, now: datetime) -> None:
         locked.save(update_fields=["status", "outbound_token"])
         locked.endpoints.all().delete()
         revoke_all(locked, now)
+        set_presence(parties=locked.parties.all(), presence=Party.Presence.SUSPENDED, now=now)
     log.info("handshake.revoked platform=%s", platform.pk)
 
 
@@ -241,14 +244,14 @@ def _connect(
         # From now on other roles and hosts need an operator (T13, T15).
         locked.allowed_roles = locked.allowed_roles or [list(role) for role in claimed]
         locked.approved_hosts = list(peer.access.approved_hosts)
-        store_partner(locked, theirs, peer.offers)
+        store_partner(locked, theirs, peer.offers, now)
         locked.status = Status.CONNECTED
         locked.connected_at = now
         locked.save()
         _promote(row, locked, now)
 
 
-def _take_over(platform: Platform, theirs: v221.Credentials) -> None:
+def _take_over(platform: Platform, theirs: v221.Credentials, now: datetime) -> None:
     """Take URL and roles from the answer to a rotation, if they were agreed; the tokens count anyway."""
     try:
         require_own_host(theirs.url, platform.approved_hosts)
@@ -257,7 +260,7 @@ def _take_over(platform: Platform, theirs: v221.Credentials) -> None:
         log.error("handshake.change_not_agreed platform=%s reason=%s", platform.pk, error)
         return
     platform.versions_url = theirs.url
-    replace_parties(platform, theirs)
+    replace_parties(platform, theirs, now)
 
 
 def _is_announced(row: CredentialsToken) -> bool:

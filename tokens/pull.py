@@ -67,10 +67,10 @@ def pull_tokens(*, platform: Platform, now: datetime, full: bool = False) -> Pul
             for answer in _pages(platform, owner, since):
                 _take(answer, owners, report, now)
         except (CallFailed, SecretUnreadableError, _ListUnreadableError) as error:
-            report.problem = f"{owner.ocpi_id}: {error}"[:200]
-            break
+            # On a hub's platform each party answers for itself: one that fails keeps no other back.
+            report.problem = report.problem or f"{owner.ocpi_id}: {error}"[:200]
     if not owners:
-        report.problem = "the platform has no active eMSP party"
+        report.problem = "the platform has no active eMSP party that is connected"
     if not report.problem:
         _move_mark(platform, report.newest, now)
     _record(platform, report, full=since is None, now=now)
@@ -110,7 +110,9 @@ def _claim(platform: Platform, now: datetime) -> Pull | None:
 
 
 def _owners(platform: Platform) -> Mapping[PartyId, Party]:
-    emsps = platform.parties.filter(is_active=True, role=v221.Role.EMSP.value).order_by("pk")
+    emsps = platform.parties.filter(
+        is_active=True, presence=Party.Presence.CONNECTED, role=v221.Role.EMSP.value
+    ).order_by("pk")
     return {party.ocpi_id: party for party in emsps}
 
 

@@ -28,8 +28,9 @@ STATE_COLOURS = {
     State.CONTESTED: "red",
     State.EXPIRED: "grey",
     State.CANCELLED: "grey",
+    State.WITHHELD: "amber",
 }
-STATE_WORDS = {State.PARKED: "parked", State.CONTESTED: "contested"}
+STATE_WORDS = {State.PARKED: "parked", State.CONTESTED: "contested", State.WITHHELD: "withheld"}
 # What is still owed, and what of it needs a person.
 OPEN = (State.PENDING, State.PARKED, State.CONTESTED)
 HELD = (State.PARKED, State.CONTESTED)
@@ -124,6 +125,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
             attempts=obligation.attempts,
             breaker=obligation.lane.breaker,
             platform_status=obligation.lane.platform.status,
+            presence=obligation.party.presence,
         )
 
     @display(description="Owed for", ordering="owed_since")

@@ -21,6 +21,7 @@ from roaming.delivery.partner import Partner
 from roaming.delivery.rendering import Prepared, load, prepare
 from roaming.delivery.schedule import Breaker, Step
 from roaming.delivery.verdicts import Report
+from roaming.hub.presence import check_failed
 from roaming.models import Party
 from roaming.secrets import SecretUnreadableError
 
@@ -375,8 +376,11 @@ def _may_send(turn: Turn) -> bool:
     lease, health = turn.lease, turn.step.health
     if health.breaker is Breaker.CLOSED:
         return True
+    asked_at = turn.tools.clock()
     is_alive = turn.partner.is_alive()
     if not is_alive:
+        # On a hub this is its still-alive check too: from now on that one asks, and this lane waits (HCI-07).
+        check_failed(platform=turn.partner.platform, now=asked_at)
         step = schedule.after_failed_probe(health, jitter=turn.tools.jitter())
         turn.step = replace(step, is_over=True)
         turn.reason = "the partner does not answer our probe"

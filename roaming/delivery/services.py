@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
+from ocpi import v221
 from roaming import pushes, rawsql
 from roaming.delivery import lanes
 from roaming.delivery.models import Attempt, Obligation
@@ -26,10 +27,13 @@ __all__ = [
     "owe_once",
     "owe_state",
     "park",
+    "release_missed",
+    "release_states",
     "replay",
     "replay_all",
     "resend_states",
     "unblock",
+    "withhold_states",
 ]
 
 log = logging.getLogger(__name__)
@@ -38,12 +42,15 @@ State = Obligation.State
 Shape = Obligation.Shape
 
 # State: only partners that are connected and offer the module learn of a change (SYN-02); whoever connects
-# later pulls. Sealed things are owed to everybody.
+# later pulls. What a party that is away would learn is noted, and goes out when it is back (HCI-14). Sealed things
+# are owed to everybody.
 _TARGETS = """
-SELECT party.id AS party_id, party.platform_id FROM roaming_party party
+SELECT party.id AS party_id, party.platform_id,
+       %(only_receivers)s AND party.presence <> 'CONNECTED' AS is_withheld
+FROM roaming_party party
 JOIN roaming_platform platform ON platform.id = party.platform_id
 WHERE party.id = ANY(%(parties)s) AND (NOT %(only_receivers)s OR (
-    party.is_active AND platform.status = 'CONNECTED' AND EXISTS (
+    (party.is_active OR party.is_behind_hub) AND platform.status = 'CONNECTED' AND EXISTS (
         SELECT 1 FROM roaming_endpoint e
         WHERE e.platform_id = platform.id AND e.module = %(module)s AND e.role = 'RECEIVER')))
 """
@@ -60,7 +67,8 @@ location_url, last_error
 _OWE = f"""
 WITH targets AS ({_TARGETS}), owed AS (
     INSERT INTO roaming_obligation AS o ({_COLUMNS})
-    SELECT lane.id, %(own_party)s, t.party_id, %(shape)s, %(kind)s, %(object_key)s, 'PENDING', 1, 0,
+    SELECT lane.id, %(own_party)s, t.party_id, %(shape)s, %(kind)s, %(object_key)s,
+           CASE WHEN t.is_withheld THEN 'WITHHELD' ELSE 'PENDING' END, 1, 0,
            %(changed_fields)s::varchar[], true, %(url)s, %(body)s,
            coalesce(%(correlation_id)s, gen_random_uuid()::text), 0, 0, false, %(expires_at)s, %(now)s, '', ''
     FROM targets t JOIN roaming_lane lane ON lane.platform_id = t.platform_id AND lane.name = %(lane)s
@@ -76,7 +84,7 @@ SELECT ARRAY(SELECT t.party_id FROM targets t WHERE NOT EXISTS (
 # what was just confirmed keeps its distance (verdicts.py).
 _OWE_STATE = _OWE.format(
     on_conflict="""
-    UPDATE SET wanted_version = o.wanted_version + 1, state = 'PENDING', own_party_id = excluded.own_party_id,
+    UPDATE SET wanted_version = o.wanted_version + 1, state = excluded.state, own_party_id = excluded.own_party_id,
         lane_id = excluded.lane_id, force_put = o.force_put OR %(whole)s,
         changed_fields = ARRAY(SELECT DISTINCT unnest(o.changed_fields || excluded.changed_fields) ORDER BY 1),
         next_at = CASE o.state WHEN 'PENDING' THEN o.next_at WHEN 'ACKED' THEN greatest(o.next_at, now()) ELSE now() END,
@@ -294,4 +302,35 @@ def resend_states(*, platform: Platform, now: datetime) -> int:
         owed_since=now,
     )
     wake_on_commit()
+    return count
+
+
+def withhold_states(*, parties: Iterable[Party]) -> int:
+    """Withdraw the states that are owed to parties that went away: nothing is queued for them (HCI-09).
+
+    They are noted to go out, as they are then, when the party is back; but not what a hub of ours said in its own name:
+    that is fetched. Sealed things wait. Returns how many were withdrawn.
+    """
+    rows = Obligation.objects.filter(
+        party__in=[party.pk for party in parties], shape=Shape.STATE, state=State.PENDING
+    )
+    is_the_hubs = Q(own_party__role=v221.Role.HUB.value)
+    count = rows.filter(is_the_hubs).update(state=State.CANCELLED, last_error="the party is not connected")
+    return count + rows.update(state=State.WITHHELD)
+
+
+def release_states(*, parties: Iterable[Party]) -> int:
+    """Owe parties that are back what was withheld meanwhile, each as a whole (HCI-14); returns how many."""
+    return _release(Obligation.objects.filter(party__in=[party.pk for party in parties]))
+
+
+def release_missed() -> int:
+    """Owe what was withheld by somebody who did not see yet that the party is back; returns how many."""
+    return _release(Obligation.objects.filter(party__presence=Party.Presence.CONNECTED))
+
+
+def _release(rows: QuerySet[Obligation]) -> int:
+    count = rows.filter(state=State.WITHHELD).update(state=State.PENDING, force_put=True, next_at=Now())
+    if count:
+        wake_on_commit()
     return count

@@ -144,6 +144,16 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
     ),
     f"{RECEIVER}/commands/<str:command>": _COMMANDS,
+    # Without a hub here there is no list, and who is no hub itself has no clients to tell us of.
+    f"{SENDER}/hubclientinfo": (Rule(f"/{SENDER}/hubclientinfo", shared("GET", NOBODYS)),),
+    f"{RECEIVER}/hubclientinfo/{OWNED}": (
+        Rule(
+            f"/{RECEIVER}/hubclientinfo/NL/EMS",
+            shared("GET", NOBODYS) | shared("PUT", NOBODYS),
+            '{{"country_code": "NL", "party_id": "EMS", "role": "EMSP", "status": "SUSPENDED",'
+            ' "last_updated": "2026-03-11T08:00:00Z"}}',
+        ),
+    ),
 }
 
 

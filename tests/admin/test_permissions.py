@@ -45,7 +45,7 @@ ACCESS = (
     "locations_depot_close_to_guests", "locations_evse_take_out", "tokens_token_block_one", "roaming_platform_rotate",
     "roaming_platform_suspend", "roaming_platform_end", "roaming_platform_invite", "roaming_platform_register",
     "roaming_obligation_replay_one", "roaming_obligation_cancel", "roaming_lane_try_again_now", "chargers_station_new_password",
-    "tokens_pull_read_now", "access_grant_would_it_be_allowed",
+    "tokens_pull_read_now", "access_grant_would_it_be_allowed", "roaming_agreement_agree",
 )  # fmt: skip
 
 
@@ -61,6 +61,7 @@ def action_url(name: str, world) -> str:
         "roaming_platform_invite",
         "roaming_platform_register",
         "access_grant_would_it_be_allowed",
+        "roaming_agreement_agree",
     )
     row = next((row for prefix, row in rows.items() if name.startswith(prefix)), None)
     return reverse(f"admin:{name}", args=[] if listed else [row.pk])

@@ -22,7 +22,8 @@ from config.datadir import ROOT
 from locations.models import EVSE, Location
 from ocpi import codec
 from roaming.connections import issue
-from roaming.models import Attempt, CredentialsToken, Obligation, Party
+from roaming.hub.agreements import set_agreement
+from roaming.models import Agreement, Attempt, CredentialsToken, Obligation, Party
 from roaming.secrets import write_outbound_token
 from sessions.models import Session
 from tests.cdrs.rows import in_review, sealed
@@ -84,6 +85,9 @@ def furnish() -> World:
     session = active(party=party, evse=second, must_end_by=now + timedelta(minutes=20))
     _charging(party, session, now)
     parked = _deliveries(party, now)
+    cpo = connected_partner(IMAGE, "DE", "NLI")
+    Party.objects.filter(pk=cpo.pk).update(role="CPO", presence="OFFLINE")
+    set_agreement(one=party, other=cpo, status=Agreement.Status.ACTIVE)
     Pull.objects.create(platform=party.platform, finished_at=now, received=3, problem=IMAGE)
     _fences(party)
     LogEntry.objects.create(

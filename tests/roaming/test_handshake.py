@@ -395,23 +395,27 @@ class TestSuspension:
     def test_out_and_in_again(self, yardgate, partner):
         """T19: at once, with the tokens it had."""
         platform = connect(partner, yardgate)
-        suspend_platform(platform=platform)
+        suspend_platform(platform=platform, now=timezone.now())
         assert ask(f"{yardgate}/ocpi/versions", partner.token) == 401
-        resume_platform(platform=platform)
+        resume_platform(platform=platform, now=timezone.now())
         assert ask(f"{yardgate}/ocpi/versions", partner.token) == 200
 
     def test_only_what_fits(self, yardgate, partner):
         platform = connect(partner, yardgate)
-        assert "is CONNECTED, not SUSPENDED" in refused(lambda: resume_platform(platform=platform))
-        suspend_platform(platform=platform)
-        assert "is SUSPENDED, not CONNECTED" in refused(lambda: suspend_platform(platform=platform))
+        assert "is CONNECTED, not SUSPENDED" in refused(
+            lambda: resume_platform(platform=platform, now=timezone.now())
+        )
+        suspend_platform(platform=platform, now=timezone.now())
+        assert "is SUSPENDED, not CONNECTED" in refused(
+            lambda: suspend_platform(platform=platform, now=timezone.now())
+        )
         assert "unregister it first" in refused(
             lambda: invite_platform(name=platform.name, roles=[("EMSP", "NL", "EMS")], now=timezone.now())
         )
 
     def test_a_suspended_partner_can_be_left(self, yardgate, partner):
         platform = connect(partner, yardgate)
-        suspend_platform(platform=platform)
+        suspend_platform(platform=platform, now=timezone.now())
         unregister(platform=platform, now=timezone.now())
         assert partner.requests[-1].method == "DELETE"
 
