@@ -11,10 +11,11 @@ OPERATORS = {
                "decision": "view"},
     "tariffs": {"tariff": "view"},
     "tokens": {"token": "view change", "pull": "view"},
-    "roaming": {"platform": "view add change", "party": "view", "endpoint": "view", "lane": "view change",
+    "roaming": {"platform": "view add change", "party": "view change", "endpoint": "view", "lane": "view change",
                 "obligation": "view change", "attempt": "view", "credentialstoken": "view"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
-    "charging": {"command": "view", "transaction": "view", "authorization": "view", "unmatchedmessage": "view"},
+    "charging": {"command": "view", "transaction": "view", "authorization": "view", "unmatchedmessage": "view",
+                 "chargingprofile": "view", "profilerequest": "view"},
     "chargers": {"station": "view add change", "stationcall": "view"},
     "cdrs": {"cdr": "view", "review": "view"},
 }  # fmt: skip
