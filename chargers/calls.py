@@ -9,9 +9,12 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from chargers import provisioning
+from chargers.frames import ErrorCode
 from chargers.models import Station, StationCall
 from chargers.outgoing import CallOutcome, CallStatus
-from charging.answers import Outcome, station_answered
+from chargers.schedules import composite
+from charging.answers import station_answered
+from charging.outcomes import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +23,8 @@ AT_ONCE = 200
 ANSWER_SECONDS = 10.0
 GIVEN_UP = timedelta(seconds=ANSWER_SECONDS + 5)
 OPEN = (StationCall.State.NEW, StationCall.State.SENT)
+# What a station answers that was not built for a call at all: a fact about it, not a fault (charging.md 4.6).
+UNABLE = frozenset({ErrorCode.NOT_IMPLEMENTED.value, ErrorCode.NOT_SUPPORTED.value})
 
 
 def waiting(identities: Collection[str], *, now: datetime) -> list[StationCall]:
@@ -57,7 +62,21 @@ def close(call_id: int, outcome: CallOutcome, *, now: datetime) -> None:
         call.error = _error(outcome)[:200]
         call.answered_at = now
         call.save(update_fields=["state", "answer", "error", "answered_at"])
+        if is_unable(outcome):
+            _note_refused(call)
         _carry(call, outcome, now)
+
+
+def is_unable(outcome: CallOutcome) -> bool:
+    """Whether the station says that it does not know this call."""
+    return outcome.status is CallStatus.REFUSED and outcome.error_code in UNABLE
+
+
+def _note_refused(call: StationCall) -> None:
+    station = Station.objects.select_for_update().filter(identity=call.identity).first()
+    if station is not None and call.action not in station.refused_actions:
+        station.refused_actions = [*station.refused_actions, call.action]
+        station.save(update_fields=["refused_actions"])
 
 
 def expire(*, now: datetime) -> int:
@@ -85,17 +104,19 @@ def _carry(call: StationCall, outcome: CallOutcome, now: datetime) -> None:
     if call.purpose.startswith(provisioning.PURPOSE):
         provisioning.answered(call, outcome, now=now)
     elif call.purpose:
-        station_answered(purpose=call.purpose, outcome=to_outcome(outcome), now=now)
+        station_answered(
+            purpose=call.purpose, outcome=to_outcome(outcome, asked_at=call.sent_at or now), now=now
+        )
 
 
-def to_outcome(outcome: CallOutcome) -> Outcome:
+def to_outcome(outcome: CallOutcome, *, asked_at: datetime) -> Outcome:
     """A gateway's outcome in the words of charging."""
     if outcome.status is CallStatus.ANSWERED:
         payload: dict[str, Any] = outcome.payload
-        return Outcome(status=str(payload.get("status", "")))
+        return Outcome(status=str(payload.get("status", "")), limits=composite(payload, asked_at=asked_at))
     if outcome.status is CallStatus.TIMEOUT:
         return Outcome(is_timeout=True)
-    return Outcome(error=_error(outcome))
+    return Outcome(error=_error(outcome), is_unable=is_unable(outcome))
 
 
 def _error(outcome: CallOutcome) -> str:

@@ -158,6 +158,7 @@ OCPI_INTERFACES = {
     ("cdrs", "SENDER"): "cdrs.urls.sender",
     ("tokens", "RECEIVER"): "tokens.urls.receiver",
     ("commands", "RECEIVER"): "charging.urls.receiver",
+    ("chargingprofiles", "RECEIVER"): "charging.urls.profiles",
 }
 # Endpoints that a partner must offer before we register with it (CRD-16, CRD-29).
 OCPI_REQUIRED_ENDPOINTS = [("tokens", "SENDER")]
@@ -173,6 +174,8 @@ OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")
 TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)
 REALTIME_AUTHORIZATION_SECONDS = env.float("REALTIME_AUTHORIZATION_SECONDS", default=3.0)
 COMMAND_TIMEOUT_SECONDS = env.int("COMMAND_TIMEOUT_SECONDS", default=45)
+# A session's charging profile may be changed once in this time; sooner is TOO_OFTEN.
+PROFILE_CHANGE_SECONDS = env.int("PROFILE_CHANGE_SECONDS", default=30)
 # How often stations report the meter of a running charge; they are configured to it when they boot.
 OCPP_METER_INTERVAL_SECONDS = env.int("OCPP_METER_INTERVAL_SECONDS", default=60)
 
