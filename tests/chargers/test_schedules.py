@@ -16,7 +16,11 @@ START = datetime(2026, 11, 24, 19, 0, tzinfo=UTC)
 
 
 def schedule(**members: Any) -> Schedule:
-    given: dict[str, Any] = {"unit": A, "starts_at": START, "steps": (Step(0, Decimal(16)), Step(600, Decimal("8.1")))}
+    given: dict[str, Any] = {
+        "unit": A,
+        "starts_at": START,
+        "steps": (Step(0, Decimal(16)), Step(600, Decimal("8.1"))),
+    }
     return Schedule(**(given | members))
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ RAPID = Supply.of(power_type="DC", volts=920, amperes=200, watts=150_000)
 SUPPLIES = (SOCKET, WALLBOX, RAPID)
 
 
-def profile(*periods: tuple[int, str], unit: v221.ChargingRateUnit = A, **members: Any) -> v221.ChargingProfile:
+def profile(
+    *periods: tuple[int, str], unit: v221.ChargingRateUnit = A, **members: Any
+) -> v221.ChargingProfile:
     return v221.ChargingProfile(
         charging_rate_unit=unit,
         charging_profile_period=tuple(
@@ -62,9 +65,7 @@ def test_with_a_duration_the_connectors_maximum_holds_after_it() -> None:
 
 def test_before_its_own_start_a_profile_says_nothing() -> None:
     given_start = START + timedelta(minutes=10)
-    found = schedule_of(
-        profile((0, "16"), start_date_time=given_start), supply=SOCKET, charging_since=START
-    )
+    found = schedule_of(profile((0, "16"), start_date_time=given_start), supply=SOCKET, charging_since=START)
     assert limit_at(found, given_start - timedelta(seconds=1), supply=SOCKET, unit=A) == 32
     assert limit_at(found, given_start, supply=SOCKET, unit=A) == 16
 
@@ -144,7 +145,9 @@ def test_a_second_decimal_is_no_profile() -> None:
 def test_what_is_shown_begins_now_and_covers_the_asked_time() -> None:
     """CHP-12, CHP-16."""
     found = schedule_of(
-        profile((0, "16"), (600, "8"), (1200, "8"), (1800, "4"), duration=3600), supply=SOCKET, charging_since=START
+        profile((0, "16"), (600, "8"), (1200, "8"), (1800, "4"), duration=3600),
+        supply=SOCKET,
+        charging_since=START,
     )
     now = START + timedelta(seconds=300, milliseconds=640)
     limits = active(found, supply=SOCKET, unit=A, start=now, seconds=900)
@@ -252,9 +255,7 @@ def test_what_is_shown_is_what_is_in_force_at_every_second(
     limits = active(found, supply=supply, unit=found.unit, start=start, seconds=seconds).charging_profile
     periods = limits.charging_profile_period
     assert (periods[0].start_period, limits.duration) == (0, seconds)
-    assert all(one.start_period < two.start_period < seconds for one, two in zip(periods, periods[1:], strict=False))
+    assert all(one.start_period < two.start_period < seconds for one, two in pairwise(periods))
     second = data.draw(st.integers(0, seconds - 1))
     current = [period for period in periods if period.start_period <= second][-1]
-    assert current.limit == limit_at(
-        found, start + timedelta(seconds=second), supply=supply, unit=found.unit
-    )
+    assert current.limit == limit_at(found, start + timedelta(seconds=second), supply=supply, unit=found.unit)
