@@ -10,6 +10,7 @@ from locations.models import Connector
 from ocpi import codec, v221
 from sessions.models import MeterReading, Session
 from sessions.periods import Reading
+from tariffs.choice import TariffChange
 
 _MAX_OVERLAPS = 5
 # One statement by hand: sealing is the busiest moment of a depot, when all leave at once.
@@ -57,6 +58,7 @@ def session_facts(row: Session) -> SessionFacts:
         currency=row.currency,
         time_zone=row.time_zone,
         tariffs=codec.decode_bytes(tuple[v221.Tariff, ...], bytes(row.tariffs)),
+        tariff_changes=codec.decode_bytes(tuple[TariffChange, ...], bytes(row.tariff_changes)),
         end_reason=row.end_reason,
         decision_ref=row.decision_ref,
         is_estimated=row.is_estimated,

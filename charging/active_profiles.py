@@ -10,7 +10,8 @@ from django.db import transaction
 
 from charging.models import ChargingProfile
 from charging.profiles import Schedule, plan, schedule_of
-from charging.steering import supply, supply_of
+from charging.steering import supply_of
+from locations import connectors
 from locations.electrical import Supply
 from locations.models import Connector
 from ocpi import codec, v221
@@ -63,8 +64,8 @@ def tell_changes(*, now: datetime) -> int:
     Any number of these may run beside each other: the row is locked and looked at again.
     """
     rows = list(_running())
-    connectors = _connectors(rows)
-    changed = [row.pk for row in rows if _is_news(row, connectors.get(row.pk), now)]
+    supplies = _supplies(rows)
+    changed = [row.pk for row in rows if _is_news(row, supplies.get(row.pk), now)]
     return sum(_tell_locked(key, now) for key in changed)
 
 
@@ -73,9 +74,9 @@ def _running() -> list[ChargingProfile]:
     return list(ChargingProfile.objects.filter(session__status=active).select_related("session"))
 
 
-def _connectors(rows: list[ChargingProfile]) -> Mapping[int, Supply]:
+def _supplies(rows: list[ChargingProfile]) -> Mapping[int, Supply]:
     found = Connector.objects.filter(evse__in=[row.session.evse_id for row in rows])
-    supplies = {(each.evse_id, each.ocpi_id): supply(each) for each in found}
+    supplies = {(each.evse_id, each.ocpi_id): connectors.supply_of(each) for each in found}
     places = {row.pk: (row.session.evse_id, row.session.connector_id) for row in rows}
     return {key: supplies[place] for key, place in places.items() if place in supplies}
 

@@ -4,8 +4,8 @@ import uuid
 
 from django.db.models import Q
 
+from locations.connectors import supply_at
 from locations.electrical import Supply
-from locations.models import Connector
 from ocpi import v221
 from roaming.models import Party
 from sessions.models import Session
@@ -38,15 +38,4 @@ def steerable_session(*, party: Party, own_party: Party, session_id: str) -> Ses
 
 def supply_of(session: Session) -> Supply | None:
     """What the connector of a session gives; None when it is not there any more."""
-    connector = Connector.objects.filter(evse_id=session.evse_id, ocpi_id=session.connector_id).first()
-    return None if connector is None else supply(connector)
-
-
-def supply(connector: Connector) -> Supply:
-    """What a connector gives."""
-    return Supply.of(
-        power_type=connector.power_type,
-        volts=connector.max_voltage,
-        amperes=connector.max_amperage,
-        watts=connector.max_electric_power,
-    )
+    return supply_at(evse_id=session.evse_id, connector_id=session.connector_id)

@@ -150,6 +150,7 @@ class GrantPart(_Part, frozen=True, kw_only=True):
     location: str
     schedule: str
     tariff: str
+    profile_tariffs: list[str] = []
     token_groups: list[Annotated[str, msgspec.Meta(min_length=1, max_length=36)]] = []
     end_policy: Literal["STOP", "GRACE", "FINISH"] = "GRACE"
     grace_minutes: Minutes = 15
@@ -336,3 +337,6 @@ def _dangling(file: DepotFile) -> Iterator[tuple[str, str]]:
         for field, names in known.items():
             if getattr(grant, field) not in names:
                 yield f"grants[{number}].{field}", f"'{getattr(grant, field)}' is not in this file"
+        for place, tariff in enumerate(grant.profile_tariffs):
+            if tariff not in known["tariff"]:
+                yield f"grants[{number}].profile_tariffs[{place}]", f"'{tariff}' is not in this file"
