@@ -71,6 +71,7 @@ class TariffPart(_Part, frozen=True, kw_only=True):
     id: Key
     name: str = ""
     currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+    type: v221.TariffType | None = None
     elements: list[Any]
     min_price: dict[str, Any] | None = None
     max_price: dict[str, Any] | None = None
@@ -271,6 +272,7 @@ def tariff_of(part: TariffPart, party: str, now: datetime) -> v221.Tariff:
             "party_id": party_id,
             "id": part.id,
             "currency": part.currency,
+            "type": part.type.value if part.type else None,
             "elements": part.elements,
             "min_price": part.min_price,
             "max_price": part.max_price,
