@@ -58,10 +58,6 @@ class StationGateway:
             return ()
         return tuple(v221.ChargingRateUnit(unit) for unit in station.rate_units.split(","))
 
-    def note_rate_unit(self, *, station_identity: str, unit: v221.ChargingRateUnit) -> None:
-        """It holds until the station says something else after a boot."""
-        Station.objects.filter(identity=station_identity).update(rate_units=unit.value)
-
     def set_limits(
         self,
         *,

@@ -8,8 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from chargers import provisioning
-from chargers.frames import ErrorCode
+from chargers import capabilities, provisioning
 from chargers.models import Station, StationCall
 from chargers.outgoing import CallOutcome, CallStatus
 from chargers.schedules import composite
@@ -23,8 +22,6 @@ AT_ONCE = 200
 ANSWER_SECONDS = 10.0
 GIVEN_UP = timedelta(seconds=ANSWER_SECONDS + 5)
 OPEN = (StationCall.State.NEW, StationCall.State.SENT)
-# What a station answers that was not built for a call at all: a fact about it, not a fault (charging.md 4.6).
-UNABLE = frozenset({ErrorCode.NOT_IMPLEMENTED.value, ErrorCode.NOT_SUPPORTED.value})
 
 
 def waiting(identities: Collection[str], *, now: datetime) -> list[StationCall]:
@@ -62,21 +59,8 @@ def close(call_id: int, outcome: CallOutcome, *, now: datetime) -> None:
         call.error = _error(outcome)[:200]
         call.answered_at = now
         call.save(update_fields=["state", "answer", "error", "answered_at"])
-        if is_unable(outcome):
-            _note_refused(call)
+        capabilities.note(call, outcome)
         _carry(call, outcome, now)
-
-
-def is_unable(outcome: CallOutcome) -> bool:
-    """Whether the station says that it does not know this call."""
-    return outcome.status is CallStatus.REFUSED and outcome.error_code in UNABLE
-
-
-def _note_refused(call: StationCall) -> None:
-    station = Station.objects.select_for_update().filter(identity=call.identity).first()
-    if station is not None and call.action not in station.refused_actions:
-        station.refused_actions = [*station.refused_actions, call.action]
-        station.save(update_fields=["refused_actions"])
 
 
 def expire(*, now: datetime) -> int:
@@ -116,7 +100,7 @@ def to_outcome(outcome: CallOutcome, *, asked_at: datetime) -> Outcome:
         return Outcome(status=str(payload.get("status", "")), limits=composite(payload, asked_at=asked_at))
     if outcome.status is CallStatus.TIMEOUT:
         return Outcome(is_timeout=True)
-    return Outcome(error=_error(outcome), is_unable=is_unable(outcome))
+    return Outcome(error=_error(outcome), is_unable=capabilities.is_unable(outcome))
 
 
 def _error(outcome: CallOutcome) -> str:

@@ -29,9 +29,6 @@ class ChargerGateway(Protocol):
     def rate_units(self, *, station_identity: str) -> tuple[v221.ChargingRateUnit, ...]:
         """Units in which the station takes limits, as far as is known; none: it has said that it takes no limits."""
 
-    def note_rate_unit(self, *, station_identity: str, unit: v221.ChargingRateUnit) -> None:
-        """Remember that the station takes limits in this unit only."""
-
     def set_limits(
         self,
         *,

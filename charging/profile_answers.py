@@ -43,7 +43,7 @@ def answered(*, request_id: uuid.UUID, outcome: Outcome, now: datetime) -> None:
             case Method.GET:
                 _read(request, outcome, now)
             case Method.PUT:
-                _set(request, running, outcome, now)
+                _set(request, outcome, now)
             case Method.DELETE:
                 _cleared(request, outcome, now)
             case never:
@@ -82,12 +82,10 @@ def _try_other_unit(
     return True
 
 
-def _set(request: ProfileRequest, running: Transaction | None, outcome: Outcome, now: datetime) -> None:
+def _set(request: ProfileRequest, outcome: Outcome, now: datetime) -> None:
     if outcome.status != "Accepted":
         _close(request, _Result.REJECTED, outcome, now)
         return
-    if request.is_second_unit and running is not None:
-        charger_gateway().note_rate_unit(station_identity=running.station_identity, unit=_Unit(request.unit))
     _close(request, _Result.ACCEPTED, outcome, now)
     accepted(
         session=request.session,

@@ -130,6 +130,18 @@ def test_a_station_that_takes_power_only_obeys_amperes_in_watts(taxi: Partner, y
     station.wait(lambda each: each.connectors[1].power_w == 5_589)
 
 
+def test_a_station_that_keeps_its_unit_to_itself_is_asked_in_the_other_one(taxi: Partner, yard: Yard) -> None:
+    """CHP-11: its configuration said nothing, and it refuses amperes."""
+    configuration = {"MeterValueSampleInterval": "0.3", "ChargingScheduleAllowedChargingRateUnit": "Power"}
+    station, session_id = charging(yard, configuration=configuration)
+    Station.objects.filter(identity="GENT-02").update(rate_units="W,A")
+    _, uid = taxi.profile("PUT", session_id, charging_profile=profile(10))
+    assert result_of(taxi, uid) == {"result": "ACCEPTED"}
+    station.wait(lambda each: each.connectors[1].power_w == 6_900)
+    assert Station.objects.get(identity="GENT-02").rate_units == "W"
+    assert told(taxi, session_id) == [[(0, 10)]]
+
+
 def test_a_station_that_refuses_is_rejected_and_charges_on(taxi: Partner, yard: Yard) -> None:
     """CHP-01, CHP-15."""
     station, session_id = charging(yard)
