@@ -127,9 +127,30 @@ class HolidayAdmin(OperatorAdmin):
         services.republish_depot(depot=obj.depot, now=timezone.now())
 
 
+class GrantForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """Tariffs that cannot be offered together are refused before anything is stored."""
+
+    class Meta:
+        model = Grant
+        fields = "__all__"  # the page's fieldsets say which
+
+    def clean(self) -> dict[str, Any]:
+        """Hold the tariffs against each other."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        tariff, others = cleaned.get("tariff"), cleaned.get("profile_tariffs")
+        if tariff is not None and others:
+            try:
+                services.require_offerable(tariff, others)
+            except ValueError as refusal:
+                self.add_error("profile_tariffs", str(refusal))
+        return cleaned
+
+
 @admin.register(Grant)
 class GrantAdmin(OperatorAdmin):
     """Who may charge where and when. Each change is a new version and is published at once."""
+
+    form = GrantForm
 
     list_display = ("party", "location", "schedule", "tariff", "groups", "end_policy", "state")
     list_filter = ("status", "location__depot", "party")
@@ -146,6 +167,7 @@ class GrantAdmin(OperatorAdmin):
                     "location",
                     "schedule",
                     "tariff",
+                    "profile_tariffs",
                     "token_groups",
                     "state",
                     "version",
@@ -206,7 +228,10 @@ class GrantAdmin(OperatorAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """One service saves and publishes."""
-        services.change_grant(grant=obj, now=timezone.now())
+        tariffs = form.cleaned_data.get("profile_tariffs")
+        services.change_grant(
+            grant=obj, profile_tariffs=None if tariffs is None else list(tariffs), now=timezone.now()
+        )
 
     @action(description="Would it be allowed?", permissions=["view"], icon="help")
     def would_it_be_allowed(self, request: HttpRequest) -> HttpResponse:

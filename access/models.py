@@ -111,7 +111,19 @@ class Grant(models.Model):
     party = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="grants")
     location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="grants")
     schedule = models.ForeignKey(Schedule, on_delete=models.PROTECT, related_name="grants")
-    tariff = models.ForeignKey(Tariff, on_delete=models.PROTECT, related_name="grants")
+    tariff = models.ForeignKey(
+        Tariff,
+        on_delete=models.PROTECT,
+        related_name="grants",
+        help_text="Of every session whose driver has no other preference.",
+    )
+    profile_tariffs = models.ManyToManyField(
+        Tariff,
+        blank=True,
+        related_name="profile_grants",
+        help_text="For drivers who prefer cheap, fast or green charging: at most one tariff of each of the types "
+        "PROFILE_CHEAP, PROFILE_FAST and PROFILE_GREEN.",
+    )
     token_groups = ArrayField(
         models.CharField(max_length=36),
         default=list,

@@ -68,6 +68,7 @@ def price_session(facts: SessionFacts) -> Priced:
         time_zone=facts.time_zone,
         readings=readings,
         suspended_ev_from=facts.suspended_ev_from,
+        changes=facts.tariff_changes,
     )
     bill = price(
         tariffs=facts.tariffs,

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from ocpi import v221
 from sessions.periods import Reading
+from tariffs.choice import TariffChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +23,8 @@ class SessionFacts:
 
     Place, token and tariffs are those of the start (CDR-12). ``payer`` is the party that the session was
     opened for. ``overlaps`` names other sessions that had the same EVSE at the same time, ``max_power_w`` is
-    what the connector can deliver, when known. ``accepted`` holds codes of findings that a person has looked
-    into.
+    what the connector can deliver, when known, ``tariff_changes`` which of the tariffs bills from when on.
+    ``accepted`` holds codes of findings that a person has looked into.
     """
 
     session_id: str
@@ -49,6 +50,7 @@ class SessionFacts:
     anomalies: tuple[Anomaly, ...]
     overlaps: tuple[str, ...]
     max_power_w: int | None
+    tariff_changes: tuple[TariffChange, ...] = ()
     accepted: frozenset[str] = frozenset()
 
 

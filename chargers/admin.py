@@ -46,6 +46,7 @@ class StationAdmin(OperatorAdmin):
         "clock",
         "configuration",
         "configuration_read_at",
+        "limits",
         "has_password",
     )
     fieldsets = ((None, {"fields": ("identity", "depot")}), ("State", {"fields": STATE}))
@@ -83,6 +84,13 @@ class StationAdmin(OperatorAdmin):
             is_read = station.configuration_read_at is not None
             return badge("none", "green") if is_read else badge("not read yet", "grey")
         return json_block(json.dumps(refused, indent=2))
+
+    @display(description="Takes limits")
+    def limits(self, station: Station) -> str:
+        """The units of charging profiles, or that it takes none."""
+        if "SetChargingProfile" in station.refused_actions:
+            return "no: it does not know charging profiles"
+        return f"in {' and '.join(station.rate_units.split(','))}"
 
     @display(description="Password")
     def has_password(self, station: Station) -> SafeString:

@@ -7,8 +7,18 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from charging.models import Authorization, Command, Transaction, UnmatchedMessage
+from charging.profile_admin import ChargingProfileAdmin, ProfileRequestAdmin
 from roaming.operators import ReadOnlyAdmin, badge, json_block, masked
 from roaming.redaction import readable
+
+__all__ = [
+    "AuthorizationAdmin",
+    "ChargingProfileAdmin",
+    "CommandAdmin",
+    "ProfileRequestAdmin",
+    "TransactionAdmin",
+    "UnmatchedMessageAdmin",
+]
 
 RESULT_COLOURS = {"ACCEPTED": "green", "": "grey"}
 

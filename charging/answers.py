@@ -1,24 +1,16 @@
 """Answers of stations to the orders of charging, by the purpose that was given with the order."""
 
 import uuid
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
 from django.db.models import QuerySet
 
+from charging import profile_answers
 from charging.commands import answered
 from charging.models import Command, Transaction
+from charging.outcomes import Outcome
 from ocpi import v221
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an order: the station's word, or why there is none."""
-
-    status: str = ""
-    error: str = ""
-    is_timeout: bool = False
 
 
 def station_answered(*, purpose: str, outcome: Outcome, now: datetime) -> None:
@@ -26,6 +18,8 @@ def station_answered(*, purpose: str, outcome: Outcome, now: datetime) -> None:
     kind, _, key = purpose.partition(":")
     if kind == "command":
         _command_answered(uuid.UUID(key), outcome, now)
+    elif kind == "profile":
+        profile_answers.answered(request_id=uuid.UUID(key), outcome=outcome, now=now)
     elif kind == "stop":
         if is_refusal(outcome):
             _forget_stop(Transaction.objects.filter(pk=int(key), stop_cause="WINDOW"))

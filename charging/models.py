@@ -6,8 +6,18 @@ from typing import ClassVar
 from django.db import models
 from django.db.models.functions import Now
 
+from charging.profile_models import ChargingProfile, ProfileRequest
 from roaming.models import Party
 from sessions.models import Session
+
+__all__ = [
+    "Authorization",
+    "ChargingProfile",
+    "Command",
+    "ProfileRequest",
+    "Transaction",
+    "UnmatchedMessage",
+]
 
 
 class Command(models.Model):

@@ -71,6 +71,7 @@ class TariffPart(_Part, frozen=True, kw_only=True):
     id: Key
     name: str = ""
     currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+    type: v221.TariffType | None = None
     elements: list[Any]
     min_price: dict[str, Any] | None = None
     max_price: dict[str, Any] | None = None
@@ -150,6 +151,7 @@ class GrantPart(_Part, frozen=True, kw_only=True):
     location: str
     schedule: str
     tariff: str
+    profile_tariffs: list[str] = []
     token_groups: list[Annotated[str, msgspec.Meta(min_length=1, max_length=36)]] = []
     end_policy: Literal["STOP", "GRACE", "FINISH"] = "GRACE"
     grace_minutes: Minutes = 15
@@ -270,6 +272,7 @@ def tariff_of(part: TariffPart, party: str, now: datetime) -> v221.Tariff:
             "party_id": party_id,
             "id": part.id,
             "currency": part.currency,
+            "type": part.type.value if part.type else None,
             "elements": part.elements,
             "min_price": part.min_price,
             "max_price": part.max_price,
@@ -336,3 +339,6 @@ def _dangling(file: DepotFile) -> Iterator[tuple[str, str]]:
         for field, names in known.items():
             if getattr(grant, field) not in names:
                 yield f"grants[{number}].{field}", f"'{getattr(grant, field)}' is not in this file"
+        for place, tariff in enumerate(grant.profile_tariffs):
+            if tariff not in known["tariff"]:
+                yield f"grants[{number}].profile_tariffs[{place}]", f"'{tariff}' is not in this file"

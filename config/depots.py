@@ -275,11 +275,19 @@ class _Loader:
             "valid_from": part.valid_from,
             "valid_to": part.valid_to,
         }
-        differs = known is None or any(getattr(grant, name) != value for name, value in values.items())
+        profiles = [self.tariffs[each] for each in part.profile_tariffs]
+        differs = (
+            known is None
+            or any(getattr(grant, name) != value for name, value in values.items())
+            or set(known.profile_tariffs.all()) != set(profiles)
+        )
         for name, value in values.items():
             setattr(grant, name, value)
         if differs:
-            change_grant(grant=grant, now=self.now)
+            try:
+                change_grant(grant=grant, profile_tariffs=profiles, now=self.now)
+            except ValueError as error:
+                raise NotHere(f"grants[{number}].profile_tariffs", str(error)) from error
         self._note(f"grant of {part.party} at {part.location}", is_new=known is None, is_changed=differs)
 
     def _put(self, model: type[Any], key: dict[str, Any], values: dict[str, Any]) -> Any:

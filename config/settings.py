@@ -160,6 +160,7 @@ OCPI_INTERFACES = {
     ("commands", "RECEIVER"): "charging.urls.receiver",
     ("hubclientinfo", "SENDER"): "roaming.hub.urls.clientinfo_sender",
     ("hubclientinfo", "RECEIVER"): "roaming.hub.urls.clientinfo_receiver",
+    ("chargingprofiles", "RECEIVER"): "charging.urls.profiles",
 }
 # Endpoints that a partner must offer before we register with it (CRD-16, CRD-29).
 OCPI_REQUIRED_ENDPOINTS = [("tokens", "SENDER")]
@@ -177,6 +178,8 @@ TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)
 HUB_PRESENCE_SECONDS = env.float("HUB_PRESENCE_SECONDS", default=300.0)
 REALTIME_AUTHORIZATION_SECONDS = env.float("REALTIME_AUTHORIZATION_SECONDS", default=3.0)
 COMMAND_TIMEOUT_SECONDS = env.int("COMMAND_TIMEOUT_SECONDS", default=45)
+# A session's charging profile may be changed once in this time; sooner is TOO_OFTEN.
+PROFILE_CHANGE_SECONDS = env.int("PROFILE_CHANGE_SECONDS", default=30)
 # How often stations report the meter of a running charge; they are configured to it when they boot.
 OCPP_METER_INTERVAL_SECONDS = env.int("OCPP_METER_INTERVAL_SECONDS", default=60)
 

@@ -38,6 +38,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Deliveries", "outbox", "roaming.obligation"),
             ("Lanes", "alt_route", "roaming.lane"),
             ("Commands", "terminal", "charging.command"),
+            ("Charging profiles", "show_chart", "charging.chargingprofile"),
+            ("Profile requests", "query_stats", "charging.profilerequest"),
         ),
     ),
     (

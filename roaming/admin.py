@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
+from ocpi import v221
 from roaming import invitations, own
 from roaming.delivery.admin import DeliveryAdmin, LaneAdmin
 from roaming.handshake import (
@@ -22,7 +23,7 @@ from roaming.handshake import (
 )
 from roaming.hub.admin_agreements import AgreementAdmin, presence_badge
 from roaming.models import CredentialsToken, Endpoint, Party, Platform
-from roaming.operators import OperatorAdmin, ReadOnlyAdmin, ReadOnlyInline, badge, duration, without
+from roaming.operators import OperatorAdmin, ReadOnlyInline, badge, duration, without
 from roaming.pages import PageForm, ask, row_of
 
 __all__ = ["AgreementAdmin", "DeliveryAdmin", "LaneAdmin", "PartyAdmin", "PlatformAdmin"]
@@ -276,8 +277,8 @@ class PlatformAdmin(OperatorAdmin):
 
 
 @admin.register(Party)
-class PartyAdmin(ReadOnlyAdmin):
-    """Parties: ours, and those of partners as they announced them."""
+class PartyAdmin(OperatorAdmin):
+    """Parties: ours, and those of partners as they announced them; whom an SCSP acts for is entered here."""
 
     list_display = ("ids", "role", "name", "whose", "connected", "is_active")
     list_filter = ("role", "presence", "is_active", "is_behind_hub", "platform")
@@ -295,8 +296,26 @@ class PartyAdmin(ReadOnlyAdmin):
         "presence_at",
         "is_behind_hub",
         "announced_at",
+        "acts_for",
     )
-    readonly_fields = fields
+    readonly_fields = fields[:-1]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Partners announce their parties, `add_party` makes ours."""
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Only who steers charging for others can be contracted."""
+        is_scsp = obj is not None and obj.role == v221.Role.SCSP.value
+        return self.readonly_fields if is_scsp else (*self.readonly_fields, "acts_for")
+
+    def save_model(self, request: HttpRequest, obj: Party, form: Any, change: bool) -> None:
+        """The row itself is the partner's word; its contracts are stored after it."""
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Contracts are with partners' eMSPs."""
+        kwargs["queryset"] = Party.objects.filter(role=v221.Role.EMSP.value, platform__isnull=False)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     @display(description="Party", ordering="country_code")
     def ids(self, party: Party) -> str:

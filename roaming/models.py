@@ -176,6 +176,14 @@ class Party(models.Model):
         blank=True,
         help_text="The hub asks this party first about unknown cards whose uid begins so.",
     )
+    acts_for = models.ManyToManyField(
+        "self",
+        symmetrical=False,
+        blank=True,
+        related_name="steered_by",
+        help_text="Role SCSP: the eMSP parties that contracted it. It may limit the power of their sessions, as it may for "
+        "the eMSP parties of its own platform.",
+    )
 
     class Meta:
         verbose_name_plural = "parties"

@@ -11,6 +11,9 @@ from ocpi.client import Answer
 from roaming.delivery.compare import is_same_object
 from roaming.models import Lane, Obligation
 
+Side = tuple[str, str]
+"""Module and role: one entry of a partner's version details."""
+
 
 @dataclass(frozen=True)
 class Message:
@@ -27,8 +30,15 @@ class Push(ABC):
 
     kind: ClassVar[str]
     module: ClassVar[str]
+    # The side of the module that the partner serves and we call.
+    role: ClassVar[str] = "RECEIVER"
     shape: ClassVar[Obligation.Shape]
     lane: ClassVar[Lane.Name]
+
+    @property
+    def side(self) -> Side:
+        """The endpoint of the partner that this goes to."""
+        return self.module, self.role
 
     @abstractmethod
     def message(self, obligation: Obligation, *, now: datetime) -> Message | None:

@@ -18,6 +18,7 @@ import msgspec
 
 from ocpi import v221
 from tariffs.bill import CannotPrice
+from tariffs.choice import TariffChange
 from tariffs.cutting import cut
 from tariffs.pricing import price
 from tariffs.rounding import exactly, hours_of, plain
@@ -114,6 +115,7 @@ def progress(
     time_zone: str,
     readings: Sequence[Reading],
     suspended_ev_from: datetime | None,
+    changes: Sequence[TariffChange] = (),
 ) -> Progress:
     """Return energy, periods and cost over ``readings``, the whole ``curve`` of a session so far.
 
@@ -127,7 +129,11 @@ def progress(
     total_cost = None
     try:
         periods = priced_periods(
-            tariffs=tariffs, time_zone=time_zone, readings=readings, suspended_ev_from=suspended_ev_from
+            tariffs=tariffs,
+            time_zone=time_zone,
+            readings=readings,
+            suspended_ev_from=suspended_ev_from,
+            changes=changes,
         )
         if tariffs:
             total_cost = price(
@@ -144,8 +150,11 @@ def priced_periods(
     time_zone: str,
     readings: Sequence[Reading],
     suspended_ev_from: datetime | None,
+    changes: Sequence[TariffChange] = (),
 ) -> tuple[v221.ChargingPeriod, ...]:
     """Return the periods that a bill is made of: cut wherever the price can change, and nowhere else.
+
+    Each of ``changes`` names the one of ``tariffs`` that bills from its moment on (TAR-25).
 
     ``readings`` is the whole ``curve`` of a session. Raises CannotPrice when the tariff cannot be applied.
     """
@@ -156,6 +165,7 @@ def priced_periods(
         stop=readings[-1].at,
         readings=[(each.at, each.energy_wh) for each in readings],
         suspended_ev_from=suspended_ev_from,
+        changes=changes,
     )
 
 

@@ -12,6 +12,7 @@ from roaming.delivery.services import owe_state
 from sessions import feed, periods
 from sessions.models import MeterReading, Session
 from sessions.periods import Reading
+from tariffs.choice import TariffChange
 
 # What a row carries until its first stamp, in the same transaction: nobody ever sees it.
 UNSTAMPED = datetime(1970, 1, 1, tzinfo=UTC)
@@ -56,6 +57,7 @@ def refresh(row: Session, now: datetime, *, readings: Sequence[Reading] | None =
             start=start_of(row), stop=stop, readings=readings_of(row) if readings is None else readings
         ),
         suspended_ev_from=row.suspended_ev_from,
+        changes=changes_of(row),
     )
     cost = progress.total_cost
     new: dict[str, Any] = {
@@ -69,6 +71,11 @@ def refresh(row: Session, now: datetime, *, readings: Sequence[Reading] | None =
         setattr(row, name, new[name])
     row.refreshed_at = now
     return sorted({name.removesuffix("_incl_vat") for name in changed})
+
+
+def changes_of(row: Session) -> list[TariffChange]:
+    """Which of its tariffs bills from when on."""
+    return codec.decode_bytes(list[TariffChange], bytes(row.tariff_changes))
 
 
 def _differs(old: Decimal | bytes | memoryview | None, new: Decimal | bytes | None) -> bool:

@@ -54,4 +54,4 @@ def _own_guess(partner: Partner, obligation: Obligation, push: Push) -> str:
     segments = push.lookup_segments(obligation)
     if segments is None:
         return ""
-    return target_url(partner.endpoints[push.module].url, Message(method="GET", segments=segments))
+    return target_url(partner.endpoints[push.side].url, Message(method="GET", segments=segments))

@@ -72,7 +72,7 @@ def prepare(
         if not partner.may_call(obligation.url):
             return _not_theirs(obligation)
         return Prepared(_try(obligation, message, obligation.url), push, message)
-    url = target_url(partner.endpoints[push.module].url, message)
+    url = target_url(partner.endpoints[push.side].url, message)
     if obligation.shape == Shape.STATE:
         return Prepared(_try(obligation, message, url), push, message)
     digest = hashlib.sha256(message.body or b"").digest()

@@ -52,7 +52,7 @@ JOIN roaming_platform platform ON platform.id = party.platform_id
 WHERE party.id = ANY(%(parties)s) AND (NOT %(only_receivers)s OR (
     (party.is_active OR party.is_behind_hub) AND platform.status = 'CONNECTED' AND EXISTS (
         SELECT 1 FROM roaming_endpoint e
-        WHERE e.platform_id = platform.id AND e.module = %(module)s AND e.role = 'RECEIVER')))
+        WHERE e.platform_id = platform.id AND e.module = %(module)s AND e.role = %(role)s)))
 """
 _MAKE_LANES = f"""
 INSERT INTO roaming_lane (platform_id, name, breaker, failures, setbacks, blocked_reason)
@@ -110,7 +110,7 @@ def owe_state(
 
     The request is rendered when it is sent, so any number of changes in the meantime is one push. Without
     ``changed_fields``, or with ``whole``, the whole object is sent. Platforms that are not connected or do
-    not offer the module as RECEIVER are left out (SYN-02). Any number of these may run at the same time: one
+    not offer the push's side of the module are left out (SYN-02). Any number of these may run at the same time: one
     statement, and parties are taken in one order.
     """
     return _owe(
@@ -181,6 +181,7 @@ def _owe(statement: str, *, own_party: Party, kind: str, now: datetime, **values
         "own_party": own_party.pk,
         "kind": kind,
         "module": push.module,
+        "role": push.role,
         "shape": push.shape.value,
         "lane": push.lane.value,
         "only_receivers": push.shape == Shape.STATE,

@@ -104,6 +104,15 @@ _COMMANDS = (
     command("UNLOCK_CONNECTOR", _NOT_BUILT, _NOT_BUILT, _LOCATION, connector_id="1", **_AT),
     command("FLY_AWAY", BAD, BAD, {}),
 )
+_UNKNOWN = Cell(200, 1000, "UNKNOWN_SESSION")
+_RESULT_URL = "http%3A%2F%2F127.0.0.1%3A9%2Fresults%2F1"
+_PROFILE = {
+    "response_url": "http://127.0.0.1:9/results/1",
+    "charging_profile": {
+        "charging_rate_unit": "A",
+        "charging_profile_period": [{"start_period": 0, "limit": 16}],
+    },
+}
 _CREDENTIALS = {"GET": (OK, OK), "PUT": (BAD, BAD), "DELETE": (OK, OK)}
 _TOKEN = "/".join((f"/{RECEIVER}/tokens", "NL", "EMS", "{uid}"))
 RULES: dict[str, tuple[Rule, ...]] = {
@@ -152,6 +161,14 @@ RULES: dict[str, tuple[Rule, ...]] = {
             shared("GET", NOBODYS) | shared("PUT", NOBODYS),
             '{{"country_code": "NL", "party_id": "EMS", "role": "EMSP", "status": "SUSPENDED",'
             ' "last_updated": "2026-03-11T08:00:00Z"}}',
+        ),
+    ),
+    f"{RECEIVER}/chargingprofiles/<str:session_id>": (
+        Rule(
+            f"/{RECEIVER}/chargingprofiles/{{session}}?duration=900&response_url={_RESULT_URL}",
+            dict.fromkeys(("GET", "PUT", "DELETE"), (_NOT_BUILT, _UNKNOWN)),
+            "{" + json.dumps(_PROFILE).replace("{", "{{").replace("}", "}}")[1:-1] + "}",
+            _SESSION,
         ),
     ),
 }

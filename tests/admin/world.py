@@ -16,7 +16,14 @@ from access.models import Grant
 from access.services import decide_start, republish
 from cdrs.models import CDR, Review
 from chargers.models import Station, StationCall
-from charging.models import Authorization, Command, Transaction, UnmatchedMessage
+from charging.models import (
+    Authorization,
+    ChargingProfile,
+    Command,
+    ProfileRequest,
+    Transaction,
+    UnmatchedMessage,
+)
 from config import depot_file, depots
 from config.datadir import ROOT
 from locations.models import EVSE, Location
@@ -129,6 +136,12 @@ def _charging(party: Party, session: Session, now: datetime) -> None:
     Transaction.objects.create(
         station_identity="GENT-02", ocpp_connector=1, id_tag=CARD, started_at=now, meter_start_wh=1, id_tag_status="Accepted",
         session=session,
+    )  # fmt: skip
+    profile = b'{"charging_rate_unit":"A","charging_profile_period":[{"start_period":0,"limit":16}]}'
+    ChargingProfile.objects.create(session=session, profile=profile, unit="A", changed_at=now)
+    ProfileRequest.objects.create(
+        party=party, own_party=own, session=session, method="PUT", profile=profile, unit="A", message=SCRIPT,
+        response_url="https://partner.example/2", correlation_id="c-2", expires_at=now + timedelta(minutes=1), created_at=now,
     )  # fmt: skip
     Authorization.objects.create(
         station_identity="GENT-02", id_tag=CARD, party=party, token=codec.encode(token_object()), auth_method="WHITELIST",
