@@ -15,7 +15,6 @@ from ocpi import codec, v221
 from ocpi.client import Answer, CallFailed, call
 from ocpi.headers import PartyId, routing_headers
 from ocpi.status import StatusCode
-from roaming import own
 from roaming.models import Endpoint, Party
 from roaming.secrets import SecretUnreadableError, read_outbound_token
 from tokens.partner import may_call
@@ -49,13 +48,14 @@ _NO_VERDICT = RealtimeAnswer(UNREACHABLE)
 
 def authorize_realtime(
     *,
+    own_party: Party,
     party: Party,
     token_uid: str,
     token_type: v221.TokenType,
     location: v221.LocationReferences | None,
     now: datetime,
 ) -> RealtimeAnswer:
-    """Ask `party` about one token, within settings.REALTIME_AUTHORIZATION_SECONDS for everything.
+    """Ask `party` about one token in the name of our `own_party`, within settings.REALTIME_AUTHORIZATION_SECONDS for everything.
 
     A partner that answers 2002 is asked once more, the place stated (TOK-18). Never raises for what a partner does.
     """
@@ -68,8 +68,7 @@ def authorize_realtime(
     if token_type is not v221.TokenType.RFID:
         url += f"?type={token_type.value}"
     body = codec.encode(location) if location else None
-    acting = next(iter(own.parties()), None)
-    headers = routing_headers(to=party.ocpi_id, from_=acting.ocpi_id if acting else None)
+    headers = routing_headers(to=party.ocpi_id, from_=own_party.ocpi_id)
     deadline = time.monotonic() + settings.REALTIME_AUTHORIZATION_SECONDS
     try:
         token = read_outbound_token(platform)

@@ -23,7 +23,7 @@ from roaming import throttle
 from roaming.models import CredentialsToken, Party, Platform
 from roaming.secrets import hash_token
 from tests.cdrs.rows import sealed
-from tests.factories import LocationFactory, PlatformFactory, token_object
+from tests.factories import LocationFactory, OwnPartyFactory, PlatformFactory, token_object
 from tests.sessions.rows import active, bay, partner
 from tokens.services import put_token
 
@@ -148,7 +148,7 @@ def world(db: None) -> World:
         reason="CLOSED",
     )
     card = token_object()
-    put_token(party=taxi, token=card, now=timezone.now())
+    put_token(own_party=OwnPartyFactory(), party=taxi, token=card, now=timezone.now())
     own_tokens = {
         "owner": codec.encode(card).decode(),
         "other": codec.encode(token_object(party_id="NLM", contract_id="NL-NLM-C1")).decode(),

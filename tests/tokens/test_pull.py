@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from demo.partner import Partner
 from ocpi import codec
 from roaming.models import Endpoint, Party, Platform
-from tests.factories import MORNING, PartyFactory, connect, token_object
+from tests.factories import MORNING, OwnPartyFactory, PartyFactory, connect, token_object
 from tokens.models import Pull, Token
 from tokens.pull import PullReport
 from tokens.services import pull_due_platforms, pull_tokens, put_token
@@ -65,7 +65,7 @@ def test_the_next_pull_goes_on_ten_minutes_before_the_newest(party: Party, rands
 
 def test_nothing_is_ever_deleted(party: Party, randstad: Partner) -> None:
     """TOK-07: a token that is missing from the list stays."""
-    put_token(party=party, token=token_object(), now=NOW)
+    put_token(own_party=OwnPartyFactory(), party=party, token=token_object(), now=NOW)
     pull_tokens(platform=party.platform, now=NOW, full=True)
     assert Token.objects.get().uid == "04E1D2C3B4A580"
 
@@ -104,7 +104,12 @@ def test_tokens_of_others_are_dropped_and_counted(party: Party, randstad: Partne
 
 def test_an_older_state_from_the_list_changes_nothing(party: Party, randstad: Partner) -> None:
     """DIS-28: a push came in while the list was read."""
-    put_token(party=party, token=token_object(uid="04A1", contract_id="NEW", last_updated=NOW), now=NOW)
+    put_token(
+        own_party=OwnPartyFactory(),
+        party=party,
+        token=token_object(uid="04A1", contract_id="NEW", last_updated=NOW),
+        now=NOW,
+    )
     randstad.add_token("04A1", last_updated=stamp(1), contract_id="OLD")
     assert pull_tokens(platform=party.platform, now=NOW).stored == 0
     assert Token.objects.get().contract_id == "NEW"
