@@ -135,7 +135,11 @@ def republish_depot(*, depot: Depot, now: datetime) -> None:
 
 
 def change_grant(*, grant: Grant, now: datetime) -> Grant:
-    """Save a new or edited grant as its next version and publish what follows."""
+    """Save a new or edited grant as its next version and publish what follows.
+
+    Raises ValidationError for the hours of another depot or the tariff of another operator (HUB-06).
+    """
+    grant.clean()
     with transaction.atomic():
         if grant.pk is not None:
             stored = Grant.objects.select_for_update().get(pk=grant.pk)

@@ -82,6 +82,7 @@ class UnregisterForm(PageForm):
 class PlatformAdmin(OperatorAdmin):
     """Partner platforms: the state of the handshake, and what is special about each."""
 
+    is_shared = True
     list_display = ("name", "state", "roles", "seen", "lanes_state", "token_age")
     list_filter = ("status",)
     search_fields = ("name", "parties__name", "parties__party_id")
@@ -118,7 +119,7 @@ class PlatformAdmin(OperatorAdmin):
 
     def has_invite_permission(self, request: HttpRequest) -> bool:
         """Who may bring in a partner."""
-        return bool(request.user.has_perm("roaming.add_platform"))
+        return request.user.has_perm("roaming.add_platform") and self.may_change_shared(request)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """Only what can be done with the connection as it stands."""
@@ -252,6 +253,7 @@ class PlatformAdmin(OperatorAdmin):
 class PartyAdmin(ReadOnlyAdmin):
     """Parties: ours, and those of partners as they announced them."""
 
+    is_shared = True
     list_display = ("ids", "role", "name", "whose", "is_active")
     list_filter = ("role", "is_active", "platform")
     list_select_related = ("platform",)

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
@@ -22,6 +23,7 @@ __all__ = [
     "Party",
     "Platform",
     "Relay",
+    "StaffScope",
 ]
 
 
@@ -226,3 +228,30 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.module} {self.role}"
+
+
+class StaffScope(models.Model):
+    """One operator of ours whose rows a member of staff may see and act on; without any they see nothing (S1)."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="operator_scopes"
+    )
+    party = models.ForeignKey(
+        Party,
+        on_delete=models.PROTECT,
+        related_name="+",
+        limit_choices_to={"platform": None, "role": "CPO"},
+        verbose_name="operator",
+        help_text="A CPO party that is hosted here.",
+    )
+
+    class Meta:
+        verbose_name = "operator that this person works for"
+        verbose_name_plural = "operators that this person works for"
+        ordering: ClassVar = ["party"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "party"], name="staff_scope_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} for {self.party}"
