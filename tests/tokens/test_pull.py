@@ -180,6 +180,42 @@ def test_our_token_goes_to_agreed_hosts_only(party: Party, randstad: Partner) ->
         assert elsewhere.received() == []
 
 
+def test_each_operator_of_ours_asks_for_itself(party: Party, randstad: Partner) -> None:
+    """HUB-01, HUB-06: FROM is the operator that asks, and what it is told is its own."""
+    antwerp = OwnPartyFactory(party_id="ANT", name="Antwerp Depots")
+    randstad.add_token("04A1", last_updated=stamp(1))
+    report = pull_tokens(platform=party.platform, now=NOW)
+    asked = [request.headers["ocpi-from-party-id"] for request in randstad.received("GET", LIST)]
+    assert (asked, report.received, report.stored) == (["ANT", "YRD"], 2, 2)
+    assert {(row.own_party, row.uid) for row in Token.objects.all()} == {
+        (antwerp, "04A1"),
+        (OwnPartyFactory(), "04A1"),
+    }
+
+
+def test_an_operator_that_is_new_here_reads_the_whole_list(party: Party, randstad: Partner) -> None:
+    """TOK-07: what the others have read says nothing about what it has missed."""
+    randstad.add_token("04A1", last_updated=stamp(1))
+    randstad.add_token("04A2", last_updated=stamp(30))
+    pull_tokens(platform=party.platform, now=NOW)
+    party.platform.refresh_from_db()
+    OwnPartyFactory(party_id="ANT", name="Antwerp Depots")
+    report = pull_tokens(platform=party.platform, now=NOW)
+    begins = [(request.headers["ocpi-from-party-id"], request.query.get("date_from")) for request in
+              randstad.received("GET", LIST)[1:]]  # fmt: skip
+    assert begins == [("ANT", None), ("YRD", "2026-03-11T09:20:00Z")]
+    assert (report.received, report.stored) == (3, 2)
+
+
+def test_where_no_operator_is_hosted_nobody_is_asked(party: Party, randstad: Partner) -> None:
+    """CRD-07: a hub alone has no reader that a card could be held to."""
+    Party.objects.filter(platform=None).update(role="HUB")
+    report = pull_tokens(platform=party.platform, now=NOW)
+    assert report.problem == "no operator is hosted here that could ask for tokens"
+    assert randstad.received("GET", LIST) == []
+    assert not Token.objects.exists()
+
+
 def test_each_emsp_of_a_platform_is_asked_for(party: Party, randstad: Partner) -> None:
     """DIS-16: one list per party, each stored under its own owner."""
     second = PartyFactory(platform=party.platform, country_code="BE", party_id="EMS")
