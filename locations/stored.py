@@ -16,6 +16,8 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
 _STATUS = b'"status":"'
+# Final by itself (LOC-06): what brings a bay back renders the whole Location.
+_REMOVED = v221.Status.REMOVED.value.encode("ascii")
 _STAMP = b'"last_updated":"'
 
 
@@ -65,7 +67,7 @@ def with_status(document: bytes, evse_uid: str, status: v221.Status, stamp: date
         return None
     status_at = document.index(_STATUS, evse_at) + len(_STATUS)
     status_end = document.index(b'"', status_at)
-    if document[status_at:status_end] == status.value.encode("ascii"):
+    if document[status_at:status_end] in (status.value.encode("ascii"), _REMOVED):
         return None
     own_stamp_at = document.rindex(_STAMP) + len(_STAMP)
     next_at = document.find(b'{"uid":"', status_end)

@@ -23,6 +23,7 @@ from roaming.handshake import (
 from roaming.models import CredentialsToken, Endpoint, Party, Platform
 from roaming.operators import OperatorAdmin, ReadOnlyAdmin, ReadOnlyInline, badge, duration, without
 from roaming.pages import PageForm, ask, row_of
+from roaming.quirks import QUIRKS, change_quirks
 
 __all__ = ["DeliveryAdmin", "LaneAdmin", "PartyAdmin", "PlatformAdmin"]
 
@@ -96,18 +97,22 @@ class PlatformAdmin(OperatorAdmin):
         (
             "What is special about this partner",
             {
-                "fields": (
-                    "accept_raw_token",
-                    "requests_per_second",
-                    "max_requests_per_second",
-                    "cdr_mode",
-                    "on_ambiguous",
-                ),
-                "description": "Settings for partners that differ from the specification or from others.",
+                "fields": QUIRKS,
+                "description": "For partners that differ from the specification: leave all as they are unless a test "
+                "with the partner shows that it needs one. A change is told to the partner at once.",
             },
         ),
+        ("How fast", {"fields": ("requests_per_second", "max_requests_per_second")}),
         ("What this partner may claim", {"fields": ("approved_hosts", "allowed_roles")}),
     )
+
+    def save_model(self, request: HttpRequest, obj: Platform, form: Any, change: bool) -> None:
+        """Quirks change what the partner is shown: one service changes them and tells it."""
+        quirks = {name: form.cleaned_data[name] for name in form.changed_data if name in QUIRKS}
+        rest = [name for name in form.changed_data if name not in QUIRKS]
+        if rest:
+            obj.save(update_fields=rest)
+        change_quirks(platform=obj, changes=quirks, now=timezone.now())
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """With what the list shows of each platform."""

@@ -7,7 +7,6 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote
 
 from django.conf import settings
 
@@ -17,6 +16,7 @@ from ocpi.headers import PartyId, routing_headers
 from ocpi.status import StatusCode
 from roaming.models import Endpoint, Party
 from roaming.secrets import SecretUnreadableError, read_outbound_token
+from roaming.targets import target
 from tokens.partner import may_call
 from tokens.whitelist import UNREACHABLE
 
@@ -64,9 +64,8 @@ def authorize_realtime(
     if platform is None or endpoint is None or not may_call(platform, endpoint.url):
         log.warning("authorize.no_endpoint party=%s", party.ocpi_id)
         return _NO_VERDICT
-    url = f"{endpoint.url.rstrip('/')}/{quote(token_uid, safe='')}/authorize"
-    if token_type is not v221.TokenType.RFID:
-        url += f"?type={token_type.value}"
+    query = {} if token_type is v221.TokenType.RFID else {"type": token_type.value}
+    url = target(endpoint.url, (token_uid, "authorize"), query, slash=platform.trailing_slash)
     body = codec.encode(location) if location else None
     headers = routing_headers(to=party.ocpi_id, from_=own_party.ocpi_id)
     deadline = time.monotonic() + settings.REALTIME_AUTHORIZATION_SECONDS

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
-from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import transaction
@@ -27,6 +26,7 @@ from ocpi.scalars import write_datetime
 from roaming import own
 from roaming.models import Party, Platform
 from roaming.secrets import SecretUnreadableError, read_outbound_token
+from roaming.targets import target
 from tokens.models import Pull, Token
 from tokens.partner import may_call
 from tokens.store import store_many
@@ -134,11 +134,11 @@ def _pages(platform: Platform, own_party: Party, owner: Party, since: datetime |
         raise _ListUnreadableError("no endpoint for tokens as sender")
     if not may_call(platform, endpoint.url):
         raise _ListUnreadableError("the endpoint for tokens does not lie on a host agreed with this partner")
-    parameters = {"limit": str(PAGE_LIMIT)}
+    parameters = {"limit": str(min(PAGE_LIMIT, platform.page_size_cap or PAGE_LIMIT))}
     if since is not None:
         parameters["date_from"] = write_datetime(since - OVERLAP)
     return paged(
-        f"{endpoint.url}{'&' if '?' in endpoint.url else '?'}{urlencode(parameters)}",
+        target(endpoint.url, query=parameters, slash=platform.trailing_slash),
         token=read_outbound_token(platform),
         timeout_seconds=settings.OUTBOUND_TIMEOUT_SECONDS,
         headers=routing_headers(to=owner.ocpi_id, from_=own_party.ocpi_id),

@@ -15,6 +15,7 @@ from unfold.decorators import action, display
 from roaming import pushes
 from roaming.delivery import reasons, services
 from roaming.delivery.models import Attempt, Lane, Obligation
+from roaming.delivery.rendering import forget_changes
 from roaming.operators import ReadOnlyAdmin, ReadOnlyInline, badge, duration, json_block, run_each, without
 from roaming.pages import PageForm, SecondPerson, ask, row_of
 from roaming.redaction import readable
@@ -248,6 +249,8 @@ def _alike(obligation: Obligation) -> QuerySet[Obligation]:
 def _body(obligation: Obligation) -> SafeString | str:
     """The sealed bytes, or for a state what would be sent now."""
     try:
+        if obligation.lane.platform.patch_not_supported:
+            forget_changes(obligation)
         message = pushes.get(obligation.kind).message(obligation, now=timezone.now())
     except KeyError:
         return f"There is no push of the kind '{obligation.kind}' any more."
