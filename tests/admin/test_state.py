@@ -118,6 +118,16 @@ def test_an_unchanged_bay_is_no_news(root: Client, world) -> None:
     assert after["last_updated"] == before["last_updated"]
 
 
+def test_a_changed_quirk_is_told_at_once(root: Client, world) -> None:
+    """DIS-44: the operator says how this partner reads midnight, and what it is shown is rendered again."""
+    before = bytes(PartnerView.objects.get().document)
+    assert before.count(b'"period_end":"23:59"') == 7
+    Obligation.objects.filter(kind="location").update(state="ACKED")
+    assert post(root, world.party.platform, midnight_as="00:00").status_code == 302
+    assert bytes(PartnerView.objects.get().document).count(b'"period_end":"00:00"') == 7
+    assert Obligation.objects.get(kind="location").state == "PENDING"
+
+
 def test_only_the_settings_that_were_changed_are_written(root: Client, world) -> None:
     """The product writes other fields of the same row at any time, such as the stamp of the last call."""
     page = root.get(change_url(world.party.platform))

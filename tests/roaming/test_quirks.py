@@ -1,5 +1,6 @@
 """What is special about one partner, switch by switch, off and on, as the partner itself sees it on the wire."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -79,6 +80,8 @@ def bay(party: Party) -> EVSE:
 
 
 def drain() -> None:
+    # What was just told rests for a moment; here nobody waits for it.
+    Obligation.objects.filter(state="PENDING").update(next_at=timezone.now() - timedelta(seconds=1))
     with Drainer(clock=timezone.now, jitter=lambda: 0.0, concurrency=1) as drainer:
         drainer.drain()
 
@@ -147,9 +150,13 @@ class TestMidnight:
         """SYN-03: whoever pulls reads the bytes that were pushed."""
         switch(party, midnight_as="00:00")
         client = PartnerClient(party, "token-C-of-NL-EMS")
-        for module, held in (("locations", randstad.store.locations[PLACE]),
-                             ("tariffs", randstad.store.tariffs["BE", "YRD", "GENT-NIGHT"])):  # fmt: skip
-            assert client.get(f"/ocpi/2.2.1/sender/{module}").data == [held]
+        told = {
+            "locations": randstad.store.locations[PLACE],
+            "tariffs": randstad.store.tariffs["BE", "YRD", "GENT-NIGHT"],
+        }
+        for module, held in told.items():
+            listed = client.get(f"/ocpi/2.2.1/sender/{module}").data
+            assert listed == [json.loads(json.dumps(held, default=float))], module
 
     def test_another_partner_is_not_touched(self, bay: EVSE, party: Party, randstad: Partner) -> None:
         with Partner("Nordlicht Mobil", "NL", "NLM") as nordlicht:
@@ -267,7 +274,7 @@ def test_a_target_has_one_slash_at_its_end_or_what_was_announced(
 def test_no_longer_pages_are_asked_for_than_the_partner_takes(
     cap: int | None, limit: str, party: Party, randstad: Partner
 ) -> None:
-    """PAG-13."""
+    """Its own cap is for it to state (X-Limit); this is for one that refuses a larger limit."""
     change_quirks(platform=party.platform, changes={"page_size_cap": cap}, now=MORNING)
     pull_tokens(platform=party.platform, now=MORNING)
     assert [each.query["limit"] for each in randstad.received("GET", f"{BASE}/tokens")] == [limit]
