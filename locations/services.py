@@ -199,7 +199,7 @@ def _all_locked(locations: QuerySet[Location]) -> list[Location]:
 def _status_changed(place: Place, uid: str, state: BayState, views: Iterable[View], now: datetime) -> None:
     """Bring the status of one bay into all views; the bytes of other bays are not touched.
 
-    Views that an edge has passed meanwhile are rendered as a whole.
+    Views that an edge has passed meanwhile are rendered as a whole, as are those in which the bay is REMOVED.
     """
     changes: list[Change] = []
     overdue: list[View] = []
@@ -212,7 +212,10 @@ def _status_changed(place: Place, uid: str, state: BayState, views: Iterable[Vie
         status = shown_status(state, publication, viewer=view.party_id, at=now)
         stamp = next_stamp(view.last_updated, now)
         document = stored.with_status(view.document, uid, status, stamp)
-        if document is not None:
+        if document is not None and stored.is_removed(view.document, uid):
+            # It may be left out for this partner: only rendering knows (locations.render).
+            overdue.append(view)
+        elif document is not None:
             changes.append(Change(view.pk, view.party_id, document, stamp, told))
     apply(place, changes, now)
     if overdue:

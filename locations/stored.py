@@ -16,7 +16,6 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
 _STATUS = b'"status":"'
-# Final by itself (LOC-06): what brings a bay back renders the whole Location.
 _REMOVED = v221.Status.REMOVED.value.encode("ascii")
 _STAMP = b'"last_updated":"'
 
@@ -67,7 +66,7 @@ def with_status(document: bytes, evse_uid: str, status: v221.Status, stamp: date
         return None
     status_at = document.index(_STATUS, evse_at) + len(_STATUS)
     status_end = document.index(b'"', status_at)
-    if document[status_at:status_end] in (status.value.encode("ascii"), _REMOVED):
+    if document[status_at:status_end] == status.value.encode("ascii"):
         return None
     own_stamp_at = document.rindex(_STAMP) + len(_STAMP)
     next_at = document.find(b'{"uid":"', status_end)
@@ -86,6 +85,12 @@ def with_status(document: bytes, evse_uid: str, status: v221.Status, stamp: date
             b'"}',
         )
     )
+
+
+def is_removed(document: bytes, evse_uid: str) -> bool:
+    """Whether an EVSE stands in the Location as REMOVED: by its station, or since it is not shown any more."""
+    evse_at = document.find(b'{"uid":"%s"' % evse_uid.encode("ascii"))
+    return evse_at >= 0 and document.startswith(_REMOVED, document.index(_STATUS, evse_at) + len(_STATUS))
 
 
 def patch(evse: bytes, names: tuple[str, ...]) -> bytes:
