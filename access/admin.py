@@ -61,6 +61,7 @@ class ExceptionInline(TabularInline):
 class ScheduleAdmin(OperatorAdmin):
     """Hours. Saving publishes them to the partners whose grants use them."""
 
+    operator_path = "depot__operator"
     list_display = ("name", "depot", "hours")
     list_filter = ("depot",)
     inlines: ClassVar = [WindowInline, ExceptionInline]
@@ -91,6 +92,7 @@ class ScheduleAdmin(OperatorAdmin):
 class HolidayAdmin(OperatorAdmin):
     """Public holidays of depots. Saving or deleting one publishes what follows."""
 
+    operator_path = "depot__operator"
     list_display = ("date", "name", "depot", "rule")
     list_filter = ("depot",)
     list_select_related = ("depot",)
@@ -152,6 +154,7 @@ class GrantAdmin(OperatorAdmin):
 
     form = GrantForm
 
+    operator_path = "location__depot__operator"
     list_display = ("party", "location", "schedule", "tariff", "groups", "end_policy", "state")
     list_filter = ("status", "location__depot", "party")
     list_select_related = ("party", "location", "schedule__depot", "tariff")
@@ -272,6 +275,7 @@ class GrantAdmin(OperatorAdmin):
 class DecisionAdmin(ReadOnlyAdmin):
     """Receipts: why a start was allowed or refused."""
 
+    operator_path = "location__depot__operator"
     list_display = ("local_time", "ref", "party", "location", "source", "result", "reason", "message")
     list_filter = ("outcome", "reason", "source", "party", "location__depot")
     list_select_related = ("party", "location__depot")
@@ -310,6 +314,7 @@ class DecisionAdmin(ReadOnlyAdmin):
 class EdgeAdmin(ReadOnlyAdmin):
     """When what a partner sees will change next."""
 
+    operator_path = "location__depot__operator"
     list_display = ("local_time", "kind", "location", "party", "swept_at")
     list_filter = ("kind", "location", "party")
     list_select_related = ("party", "location__depot")

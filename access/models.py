@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 
 from access.fenced import FencedLocation, Pass, PassWindow
@@ -158,6 +159,21 @@ class Grant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.party} at {self.location}"
+
+    def clean(self) -> None:
+        """Hours and prices are those of the place; errors go to the fields of a form (ValidationError)."""
+        if any(getattr(self, key) is None for key in ("location_id", "schedule_id", "tariff_id")):
+            return  # the form says by itself what is missing
+        depot = self.location.depot
+        problems = {}
+        if self.schedule.depot_id != depot.pk:
+            problems["schedule"] = f"schedule: must be one of {depot} (given {self.schedule})"
+        if self.tariff.party_id != depot.operator_id:
+            problems["tariff"] = (
+                f"tariff: must be one of {depot.operator}, which runs {depot} (given {self.tariff})"
+            )
+        if problems:
+            raise ValidationError(problems)
 
 
 class Edge(models.Model):

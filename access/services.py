@@ -141,8 +141,10 @@ def republish_depot(*, depot: Depot, now: datetime) -> None:
 def change_grant(*, grant: Grant, now: datetime, profile_tariffs: Sequence[Tariff] | None = None) -> Grant:
     """Save a new or edited grant as its next version and publish what follows.
 
-    ``profile_tariffs`` None leaves those as they are. Raises ValueError for tariffs that cannot be offered together.
+    ``profile_tariffs`` None leaves those as they are. Raises ValueError for tariffs that cannot be offered together,
+    ValidationError for the hours of another depot or the tariff of another operator (HUB-06).
     """
+    grant.clean()
     if profile_tariffs is not None:
         require_offerable(grant.tariff, profile_tariffs)
     with transaction.atomic():

@@ -23,6 +23,7 @@ from roaming.models import Obligation
 from roaming.operators import ReadOnlyAdmin, badge, clock, duration, json_block, table, without
 from roaming.pages import row_of
 from roaming.redaction import readable
+from roaming.scopes import acts_for_all
 from tariffs.bill import Bill
 from tariffs.explained import bill_table, money
 from tariffs.readable import amount
@@ -37,6 +38,7 @@ _BILL = msgspec.json.Decoder(Bill)
 class CdrAdmin(ReadOnlyAdmin):
     """Sealed CDRs. Nothing of them can be changed, here or in the database."""
 
+    operator_path = "own_party"
     list_display = (
         "ocpi_id",
         "ended",
@@ -74,6 +76,10 @@ class CdrAdmin(ReadOnlyAdmin):
     def has_money_permission(self, request: HttpRequest) -> bool:
         """Who may export."""
         return bool(request.user.has_perm(MONEY))
+
+    def has_books_permission(self, request: HttpRequest) -> bool:
+        """Who may check the books, which are those of all operators together."""
+        return request.user.has_perm("cdrs.view_cdr") and acts_for_all(request.user)
 
     @display(description="Ended", ordering="ended_at")
     def ended(self, cdr: CDR) -> str:
@@ -169,7 +175,7 @@ class CdrAdmin(ReadOnlyAdmin):
         """CSV for the books."""
         return finance.export_page(self, request)  # type: ignore[return-value]  # streams when it downloads
 
-    @action(description="Do the books balance?", permissions=["view"], icon="balance")
+    @action(description="Do the books balance?", permissions=["books"], icon="balance")
     def books(self, request: HttpRequest) -> HttpResponse:
         """Both identities, and every hash."""
         return finance.books_page(self, request)
@@ -196,6 +202,7 @@ class OpenFilter(admin.SimpleListFilter):
 class ReviewAdmin(ReadOnlyAdmin):
     """Sessions that could not be sealed: why, since when, and what was done."""
 
+    operator_path = "session__own_party"
     list_display = ("session", "party", "state", "age", "why", "resolved_by")
     list_filter = (OpenFilter, "session__party", "session__location__depot")
     list_select_related = ("session__party", "session__evse", "session__location__depot")

@@ -3,12 +3,15 @@
 import json
 
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from charging.models import Authorization, Command, Transaction, UnmatchedMessage
 from charging.profile_admin import ChargingProfileAdmin, ProfileRequestAdmin
-from roaming.operators import ReadOnlyAdmin, badge, json_block, masked
+from locations.models import EVSE
+from roaming.models import Party
+from roaming.operators import ReadOnlyAdmin, Row, badge, json_block, masked
 from roaming.redaction import readable
 
 __all__ = [
@@ -23,10 +26,20 @@ __all__ = [
 RESULT_COLOURS = {"ACCEPTED": "green", "": "grey"}
 
 
+class StationRowsAdmin(ReadOnlyAdmin):
+    """Rows that name a station: they belong to the operator at whose depot it has its bays; else to nobody."""
+
+    def rows_of(self, rows: QuerySet[Row], operators: QuerySet[Party]) -> QuerySet[Row]:
+        """By the bays that the station has or had."""
+        bays = EVSE.objects.filter(location__depot__operator__in=operators)
+        return rows.filter(station_identity__in=bays.values("station_identity"))
+
+
 @admin.register(Command)
 class CommandAdmin(ReadOnlyAdmin):
     """Partners' commands and their results."""
 
+    operator_path = "own_party"
     list_display = ("created_at", "type", "party", "progress", "outcome", "message", "decision_ref")
     list_filter = ("type", "state", "result", "party")
     list_select_related = ("party",)
@@ -53,7 +66,7 @@ class CommandAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Transaction)
-class TransactionAdmin(ReadOnlyAdmin):
+class TransactionAdmin(StationRowsAdmin):
     """Transactions of stations, those without a session (fleet, refused) included."""
 
     list_display = (
@@ -69,6 +82,11 @@ class TransactionAdmin(ReadOnlyAdmin):
               "received_at")  # fmt: skip
     readonly_fields = ("card",)
 
+    def rows_of(self, rows: QuerySet[Row], operators: QuerySet[Party]) -> QuerySet[Row]:
+        """A guest's belongs to the operator of its session, wherever the station stands now."""
+        here = super().rows_of(rows.filter(session=None), operators)
+        return rows.filter(Q(session__own_party__in=operators) | Q(pk__in=here.values("pk")))
+
     @display(description="Id tag ends in")
     def card(self, transaction: Transaction) -> str:
         """The card, masked."""
@@ -76,7 +94,7 @@ class TransactionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Authorization)
-class AuthorizationAdmin(ReadOnlyAdmin):
+class AuthorizationAdmin(StationRowsAdmin):
     """Positive answers at readers."""
 
     list_display = (
@@ -102,7 +120,7 @@ class AuthorizationAdmin(ReadOnlyAdmin):
 
 
 @admin.register(UnmatchedMessage)
-class UnmatchedMessageAdmin(ReadOnlyAdmin):
+class UnmatchedMessageAdmin(StationRowsAdmin):
     """Messages of stations that fit nothing: for a person to look at."""
 
     list_display = ("received_at", "station_identity", "action", "reason")

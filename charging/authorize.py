@@ -86,9 +86,11 @@ def tap(*, station_identity: str, id_tag: str, now: datetime, at: datetime | Non
 
 def _judge(held: _Tap) -> TapAnswer:
     locations = _locations(held.station_identity)
-    tokens = tokens_by_uid(uid=held.id_tag, type=v221.TokenType.RFID)
     if not locations:
         return INVALID
+    # A station stands at one depot: its operator knows the card, asks about it and is paid.
+    operator = locations[0].depot.operator
+    tokens = tokens_by_uid(own_party=operator, uid=held.id_tag, type=v221.TokenType.RFID)
     if len({row.party_id for row in tokens}) > 1:
         # Two partners claim this uid: whose customer pays is not ours to guess (B11).
         log.warning("authorize.ambiguous_uid station=%s", held.station_identity)
@@ -145,6 +147,7 @@ def _ask_openly(
     else:
         return _refused_by_fence(verdict)
     answer = authorize_openly(
+        own_party=location.depot.operator,
         hub=hub,
         owners=owners,
         token_uid=held.id_tag,
@@ -229,6 +232,7 @@ def _word_of_partner(held: _Tap, card: _Card, location: Location) -> _Word | Tap
     if use is Use.ALLOW_FROM_CACHE and card.token is not None:
         return _Word(card.party, card.token, v221.AuthMethod.WHITELIST)
     answer = authorize_realtime(
+        own_party=location.depot.operator,
         party=card.party,
         token_uid=uid,
         token_type=v221.TokenType.RFID,

@@ -60,7 +60,7 @@ def start_session(*, order: Order, request: v221.StartSession, now: datetime) ->
     """
     if not _is_own_token(order.party, request.token):
         return _foreign_token(order.party, request.token)
-    location = _visible_location(order.party, request.location_id)
+    location = _visible_location(order, request.location_id)
     if location is None:
         return _unknown_location()
     with transaction.atomic():
@@ -145,7 +145,7 @@ def stop_session(*, order: Order, request: v221.StopSession, now: datetime) -> R
     A session of somebody else answers exactly as an unknown one (B13).
     """
     with transaction.atomic():
-        session = _own_live_session(order.party, request.session_id)
+        session = _own_live_session(order, request.session_id)
         if session is None:
             unknown = v221.CommandResponseType.UNKNOWN_SESSION
             return Reply(_response(unknown, "There is no such running session."))
@@ -173,13 +173,15 @@ def _running(session: Session) -> Transaction | None:
     return locked if locked is not None and locked.stopped_at is None else None
 
 
-def _own_live_session(party: Party, session_id: str) -> Session | None:
+def _own_live_session(order: Order, session_id: str) -> Session | None:
+    """The session between exactly these two; that of another operator here is as unknown as any (HUB-06)."""
     try:
         key = uuid.UUID(session_id)
     except ValueError:
         return None
     live = (v221.SessionStatus.PENDING.value, v221.SessionStatus.ACTIVE.value)
-    return Session.objects.select_related("evse").filter(pk=key, party=party, status__in=live).first()
+    mine = Session.objects.filter(party=order.party, own_party=order.own_party, status__in=live)
+    return mine.select_related("evse").filter(pk=key).first()
 
 
 def answered(
@@ -286,9 +288,15 @@ def _foreign_token(party: Party, token: v221.Token) -> Reply:
     )
 
 
-def _visible_location(party: Party, location_id: str) -> Location | None:
+def _visible_location(order: Order, location_id: str) -> Location | None:
+    """The Location as far as the addressed party of ours shows it to this partner (HUB-06)."""
     shown = (
-        PartnerView.objects.filter(party=party, location__ocpi_id=location_id.upper(), is_ended=False)
+        PartnerView.objects.filter(
+            party=order.party,
+            own_party=order.own_party,
+            location__ocpi_id=location_id.upper(),
+            is_ended=False,
+        )
         .select_related("location__depot__operator")
         .first()
     )

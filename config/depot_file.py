@@ -12,6 +12,7 @@ import msgspec
 import yaml
 
 from ocpi import codec, v221
+from roaming.dialect import NACS
 
 WEEKDAYS = {"MON": 1, "TUE": 2, "WED": 3, "THU": 4, "FRI": 5, "SAT": 6, "SUN": 7}
 Weekday = Literal["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
@@ -78,11 +79,15 @@ class TariffPart(_Part, frozen=True, kw_only=True):
     alt_text: str = ""
 
 
+# A pattern, since OCPI 2.2.1 has no word for NACS and an enum cannot be added to.
+STANDARDS = f"^({'|'.join((*v221.ConnectorType, NACS))})$"
+
+
 class ConnectorPart(_Part, frozen=True, kw_only=True):
     """One plug."""
 
     id: Key
-    standard: v221.ConnectorType
+    standard: Annotated[str, msgspec.Meta(pattern=STANDARDS)]
     format: v221.ConnectorFormat
     power_type: v221.PowerType
     max_voltage: Annotated[int, msgspec.Meta(gt=0, le=2000)]

@@ -233,7 +233,7 @@ class _Loader:
                 Connector,
                 {"evse": evse, "ocpi_id": connector.id},
                 {
-                    "standard": connector.standard.value,
+                    "standard": connector.standard,
                     "format": connector.format.value,
                     "power_type": connector.power_type.value,
                     "max_voltage": connector.max_voltage,

@@ -93,6 +93,7 @@ class EvseInline(ReadOnlyInline):
 class LocationAdmin(OperatorAdmin):
     """Bay pools. A saved change is published to every partner that sees the pool."""
 
+    operator_path = "depot__operator"
     form = LocationForm
     list_display = ("name", "depot", "bays", "seen_by")
     list_filter = ("depot",)
@@ -151,6 +152,7 @@ class ConnectorInline(TabularInline):
 class EvseAdmin(OperatorAdmin):
     """Bays. Master data is edited here and published at once; state comes from the station alone."""
 
+    operator_path = "location__depot__operator"
     form = EvseForm
     list_display = ("bay", "evse_id", "location", "station_identity", "status", "presence", "serving_party")
     list_filter = ("location__depot", "location", "device_status", "is_online", "is_removed")
@@ -233,6 +235,7 @@ class EvseAdmin(OperatorAdmin):
 class PartnerViewAdmin(ReadOnlyAdmin):
     """What each partner is shown of each pool, at this moment."""
 
+    operator_path = "own_party"
     list_display = ("location", "party", "access_now", "changes_next", "last_updated")
     list_filter = ("location__depot", "location", "party")
     list_select_related = ("location__depot", "party")

@@ -25,6 +25,7 @@ from roaming.hub.admin_agreements import AgreementAdmin, presence_badge
 from roaming.models import CredentialsToken, Endpoint, Party, Platform
 from roaming.operators import OperatorAdmin, ReadOnlyInline, badge, duration, without
 from roaming.pages import PageForm, ask, row_of
+from roaming.quirks import QUIRKS, change_quirks
 
 __all__ = ["AgreementAdmin", "DeliveryAdmin", "LaneAdmin", "PartyAdmin", "PlatformAdmin"]
 
@@ -99,6 +100,7 @@ class UnregisterForm(PageForm):
 class PlatformAdmin(OperatorAdmin):
     """Partner platforms: the state of the handshake, and what is special about each."""
 
+    is_shared = True
     list_display = ("name", "state", "roles", "seen", "lanes_state", "token_age")
     list_filter = ("status",)
     search_fields = ("name", "parties__name", "parties__party_id")
@@ -122,19 +124,23 @@ class PlatformAdmin(OperatorAdmin):
         (
             "What is special about this partner",
             {
-                "fields": (
-                    "accept_raw_token",
-                    "requests_per_second",
-                    "max_requests_per_second",
-                    "cdr_mode",
-                    "on_ambiguous",
-                    "asks_openly",
-                ),
-                "description": "Settings for partners that differ from the specification or from others.",
+                "fields": QUIRKS,
+                "description": "For partners that differ from the specification: leave all as they are unless a test "
+                "with the partner shows that it needs one. A change is told to the partner at once.",
             },
         ),
+        ("How fast", {"fields": ("requests_per_second", "max_requests_per_second")}),
+        ("When this partner is a hub", {"fields": ("asks_openly",)}),
         ("What this partner may claim", {"fields": ("approved_hosts", "allowed_roles")}),
     )
+
+    def save_model(self, request: HttpRequest, obj: Platform, form: Any, change: bool) -> None:
+        """Quirks change what the partner is shown: one service changes them and tells it."""
+        quirks = {name: form.cleaned_data[name] for name in form.changed_data if name in QUIRKS}
+        rest = [name for name in form.changed_data if name not in QUIRKS]
+        if rest:
+            obj.save(update_fields=rest)
+        change_quirks(platform=obj, changes=quirks, now=timezone.now())
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """With what the list shows of each platform."""
@@ -146,7 +152,7 @@ class PlatformAdmin(OperatorAdmin):
 
     def has_invite_permission(self, request: HttpRequest) -> bool:
         """Who may bring in a partner."""
-        return bool(request.user.has_perm("roaming.add_platform"))
+        return request.user.has_perm("roaming.add_platform") and self.may_change_shared(request)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """Only what can be done with the connection as it stands."""
@@ -280,6 +286,7 @@ class PlatformAdmin(OperatorAdmin):
 class PartyAdmin(OperatorAdmin):
     """Parties: ours, and those of partners as they announced them; whom an SCSP acts for is entered here."""
 
+    is_shared = True
     list_display = ("ids", "role", "name", "whose", "connected", "is_active")
     list_filter = ("role", "presence", "is_active", "is_behind_hub", "platform")
     list_select_related = ("platform",)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ocpi import codec
 from ocpi.client import Answer
 from roaming.delivery.compare import is_same_object
-from roaming.models import Lane, Obligation
+from roaming.models import Lane, Obligation, Platform
 
 Side = tuple[str, str]
 """Module and role: one entry of a partner's version details."""
@@ -57,6 +57,12 @@ class Push(ABC):
         A credit CDR follows the CDR that it takes back, and the corrected CDR follows the credit.
         """
         return None
+
+    def reworded(self, platform: Platform, *, now: datetime) -> None:  # noqa: B027  # a hook
+        """Hook of states: the platform wants its documents in other words (roaming.dialect): render them again.
+
+        Runs in the transaction that changed it.
+        """
 
     def lookup_segments(self, obligation: Obligation) -> tuple[str, ...] | None:
         """Hook of sealed things: where, below the partner's endpoint, its copy can be read; None: nowhere.

@@ -8,7 +8,6 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote
 
 from django.conf import settings
 
@@ -16,9 +15,9 @@ from ocpi import codec, v221
 from ocpi.client import Answer, CallFailed, call
 from ocpi.headers import PartyId, routing_headers
 from ocpi.status import StatusCode
-from roaming import own
 from roaming.models import Endpoint, Party, Platform
 from roaming.secrets import SecretUnreadableError, read_outbound_token
+from roaming.targets import target
 from tokens.partner import may_call
 from tokens.whitelist import UNREACHABLE
 
@@ -50,13 +49,14 @@ _NO_VERDICT = RealtimeAnswer(UNREACHABLE)
 
 def authorize_realtime(
     *,
+    own_party: Party,
     party: Party,
     token_uid: str,
     token_type: v221.TokenType,
     location: v221.LocationReferences | None,
     now: datetime,
 ) -> RealtimeAnswer:
-    """Ask `party` about one token, within settings.REALTIME_AUTHORIZATION_SECONDS for everything.
+    """Ask `party` about one token in the name of our `own_party`, within settings.REALTIME_AUTHORIZATION_SECONDS for everything.
 
     A partner that answers 2002 is asked once more, the place stated (TOK-18); one that is not connected is not asked
     at all (HCI-14). Never raises for what a partner does.
@@ -64,12 +64,13 @@ def authorize_realtime(
     if party.platform is None or party.presence != Party.Presence.CONNECTED:
         log.warning("authorize.not_connected party=%s", party.ocpi_id)
         return _NO_VERDICT
-    question = _Question(token_uid, token_type, location, frozenset({party.ocpi_id}))
+    question = _Question(own_party, token_uid, token_type, location, frozenset({party.ocpi_id}))
     return _ask(party.platform, party.ocpi_id, question)
 
 
 def authorize_openly(
     *,
+    own_party: Party,
     hub: Platform,
     owners: Collection[Party],
     token_uid: str,
@@ -80,14 +81,15 @@ def authorize_openly(
 
     An answer in the name of a party that is not among `owners` is none. Otherwise as `authorize_realtime`.
     """
-    question = _Question(token_uid, token_type, location, frozenset(party.ocpi_id for party in owners))
-    return _ask(hub, None, question)
+    owned_by = frozenset(party.ocpi_id for party in owners)
+    return _ask(hub, None, _Question(own_party, token_uid, token_type, location, owned_by))
 
 
 @dataclass(frozen=True)
 class _Question:
-    """One card at one place; `owners` are the parties that may answer for it."""
+    """One card at one place of `own_party`; `owners` are the parties that may answer for it."""
 
+    own_party: Party
     uid: str
     type: v221.TokenType
     location: v221.LocationReferences | None
@@ -99,12 +101,10 @@ def _ask(platform: Platform, to: PartyId | None, question: _Question) -> Realtim
     if endpoint is None or not may_call(platform, endpoint.url):
         log.warning("authorize.no_endpoint platform=%s", platform.pk)
         return _NO_VERDICT
-    url = f"{endpoint.url.rstrip('/')}/{quote(question.uid, safe='')}/authorize"
-    if question.type is not v221.TokenType.RFID:
-        url += f"?type={question.type.value}"
+    query = {} if question.type is v221.TokenType.RFID else {"type": question.type.value}
+    url = target(endpoint.url, (question.uid, "authorize"), query, slash=platform.trailing_slash)
     body = codec.encode(question.location) if question.location else None
-    acting = next(iter(own.parties()), None)
-    headers = routing_headers(to=to, from_=acting.ocpi_id if acting else None)
+    headers = routing_headers(to=to, from_=question.own_party.ocpi_id)
     deadline = time.monotonic() + settings.REALTIME_AUTHORIZATION_SECONDS
     try:
         token = read_outbound_token(platform)

@@ -4,7 +4,6 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
-from urllib.parse import quote, urlencode
 
 from django.conf import settings
 
@@ -14,6 +13,7 @@ from roaming.discovery import Access, discover
 from roaming.models import Endpoint, Platform
 from roaming.pushes import Message, Side, all_pushes
 from roaming.secrets import read_outbound_token
+from roaming.targets import target
 
 log = logging.getLogger(__name__)
 
@@ -137,9 +137,6 @@ def timeout_seconds() -> float:
     )
 
 
-def target_url(endpoint_url: str, message: Message) -> str:
+def target_url(endpoint_url: str, message: Message, *, slash: bool = False) -> str:
     """Return where a message goes: the endpoint exactly as it was announced, plus the message's own path."""
-    url = endpoint_url
-    if message.segments:
-        url = "/".join([url.rstrip("/"), *(quote(segment, safe="") for segment in message.segments)])
-    return f"{url}?{urlencode(message.query)}" if message.query else url
+    return target(endpoint_url, message.segments, message.query, slash=slash)

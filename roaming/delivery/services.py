@@ -222,9 +222,16 @@ def replay(obligation: Obligation, *, by: str = "operator") -> None:
     obligation.refresh_from_db()
 
 
-def replay_all(reason: str, *, platform: Platform | None = None, by: str = "operator") -> int:
-    """Send again at once what is parked or contested for a reason (part of ``last_error``); returns how many."""
+def replay_all(
+    reason: str, *, platform: Platform | None = None, own_party: Party | None = None, by: str = "operator"
+) -> int:
+    """Send again at once what is parked or contested for a reason (part of ``last_error``); returns how many.
+
+    ``platform`` and ``own_party`` narrow it to what that partner is owed, and by that party of ours.
+    """
     rows = Obligation.objects.filter(state__in=(State.PARKED, State.CONTESTED), last_error__icontains=reason)
+    if own_party is not None:
+        rows = rows.filter(own_party=own_party)
     return _replay(rows if platform is None else rows.filter(lane__platform=platform), by=by)
 
 

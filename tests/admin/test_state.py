@@ -3,10 +3,12 @@
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from access.models import Grant
 from chargers.models import Station
 from locations.models import EVSE, Connector, Depot, PartnerView
+from locations.services import rerender_location
 from ocpi import v221
 from roaming.models import Obligation, Platform
 from roaming.pages import change_url
@@ -111,11 +113,23 @@ def test_a_changed_location_is_published_at_once(root: Client, world) -> None:
 
 
 def test_an_unchanged_bay_is_no_news(root: Client, world) -> None:
+    # While the window is open the view shows the bays as they came online in `world`.
+    rerender_location(location=world.location, now=timezone.now())
     before = PartnerView.objects.values("document", "last_updated").get()
     assert post(root, world.evse).status_code == 302
     after = PartnerView.objects.values("document", "last_updated").get()
     assert bytes(after["document"]) == bytes(before["document"])
     assert after["last_updated"] == before["last_updated"]
+
+
+def test_a_changed_quirk_is_told_at_once(root: Client, world) -> None:
+    """DIS-44: the operator says how this partner reads midnight, and what it is shown is rendered again."""
+    before = bytes(PartnerView.objects.get().document)
+    assert before.count(b'"period_end":"23:59"') == 7
+    Obligation.objects.filter(kind="location").update(state="ACKED")
+    assert post(root, world.party.platform, midnight_as="00:00").status_code == 302
+    assert bytes(PartnerView.objects.get().document).count(b'"period_end":"00:00"') == 7
+    assert Obligation.objects.get(kind="location").state == "PENDING"
 
 
 def test_only_the_settings_that_were_changed_are_written(root: Client, world) -> None:

@@ -35,7 +35,7 @@ from roaming.secrets import write_outbound_token
 from sessions.models import Session
 from tests.cdrs.rows import in_review, sealed
 from tests.charging.conftest import connected_partner
-from tests.factories import token_object
+from tests.factories import OwnPartyFactory, token_object
 from tests.sessions.rows import active
 from tokens.models import Pull, Token
 from tokens.services import put_token
@@ -80,7 +80,12 @@ def furnish() -> World:
     Station.objects.update(is_online=True, vendor=IMAGE, last_seen_at=now)
     republish(location=location, now=now)
     first, second = EVSE.objects.order_by("pk")
-    put_token(party=party, token=token_object(issuer=SCRIPT, visual_number="0042-7788-11"), now=now)
+    put_token(
+        own_party=OwnPartyFactory(),
+        party=party,
+        token=token_object(issuer=SCRIPT, visual_number="0042-7788-11"),
+        now=now,
+    )
     decide_start(
         request=StartRequest(source="START_SESSION", party="DE-XXX", location_id=location.ocpi_id),
         party=party,
