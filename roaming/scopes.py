@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from ocpi import v221
 from roaming.models import Party, StaffScope
 
 # A person is asked about often within one request; users are loaded anew for each.
-_REMEMBERED = "_acts_for_all_operators"
+_REMEMBERED = "_operators_here"
 
 
 def operators_of(user: Any) -> QuerySet[Party]:
@@ -26,16 +26,23 @@ def operators_of(user: Any) -> QuerySet[Party]:
 
 def has_scope(user: Any) -> bool:
     """Whether this person works for anybody here at all."""
-    return bool(user.is_superuser or StaffScope.objects.filter(user_id=user.pk).exists())
+    return user.is_superuser or any(is_mine for is_mine, _ in _ours_of(user))
 
 
 def acts_for_all(user: Any) -> bool:
     """Whether this person works for every operator here, so that what they share is theirs to change too."""
-    known: bool | None = getattr(user, _REMEMBERED, None)
+    if user.is_superuser:
+        return True
+    return has_scope(user) and all(is_mine for is_mine, is_active in _ours_of(user) if is_active)
+
+
+def _ours_of(user: Any) -> list[tuple[bool, bool]]:
+    """For each operator here whether this person works for it, and whether it is active; one query per request."""
+    known: list[tuple[bool, bool]] | None = getattr(user, _REMEMBERED, None)
     if known is None:
-        ours = Party.objects.filter(platform=None, role=v221.Role.CPO.value, is_active=True)
-        others = ours.exclude(pk__in=operators_of(user).values("pk"))
-        known = bool(user.is_superuser or (has_scope(user) and not others.exists()))
+        mine = StaffScope.objects.filter(user_id=user.pk, party=OuterRef("pk"))
+        ours = Party.objects.filter(platform=None, role=v221.Role.CPO.value).order_by()
+        known = list(ours.values_list(Exists(mine), "is_active"))
         setattr(user, _REMEMBERED, known)
     return known
 
@@ -49,6 +56,8 @@ def set_operators(*, user: Any, operators: Iterable[Party]) -> None:
     for party in wanted:
         if not party.is_own or party.role != v221.Role.CPO.value:
             raise ValueError(f"{party} is no operator (CPO) that is hosted here")
+    if hasattr(user, _REMEMBERED):
+        delattr(user, _REMEMBERED)
     with transaction.atomic():
         StaffScope.objects.filter(user_id=user.pk).exclude(party__in=wanted).delete()
         StaffScope.objects.bulk_create(

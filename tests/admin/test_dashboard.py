@@ -16,8 +16,8 @@ from sessions.models import Session
 from tests.admin.conftest import logged_in, staff
 
 pytestmark = pytest.mark.django_db
-# Session, user, the permissions of user and groups; ten for the page itself.
-QUERIES = 14
+# Session, user, the permissions of user and groups, the operators; ten for the page itself.
+QUERIES = 15
 
 
 def text_of(client: Client) -> str:
