@@ -16,10 +16,10 @@ OPERATORS = {
     "charging_sessions": {"session": "view", "meterreading": "view"},
     "charging": {"command": "view", "transaction": "view", "authorization": "view", "unmatchedmessage": "view"},
     "chargers": {"station": "view add change", "stationcall": "view"},
-    "cdrs": {"cdr": "view", "review": "view"},
+    "cdrs": {"cdr": "view", "review": "view", "creditrequest": "view"},
 }  # fmt: skip
 FINANCE = {
-    "cdrs": {"cdr": "view", "review": "view change"},
+    "cdrs": {"cdr": "view", "review": "view change", "creditrequest": "view change"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
     "tariffs": {"tariff": "view change"},
     "roaming": {"party": "view", "obligation": "view", "attempt": "view"},

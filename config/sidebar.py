@@ -45,6 +45,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Tariffs", "sell", "tariffs.tariff"),
             ("CDRs", "receipt_long", "cdrs.cdr"),
             ("Reviews", "rate_review", "cdrs.review"),
+            ("Credits", "undo", "cdrs.creditrequest"),
         ),
     ),
     (

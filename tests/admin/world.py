@@ -13,7 +13,8 @@ from django.utils import timezone
 from access.decisions import StartRequest
 from access.models import Grant
 from access.services import decide_start
-from cdrs.models import CDR, Review
+from cdrs.credits import ask_credit
+from cdrs.models import CDR, CreditRequest, Review
 from chargers.models import Station, StationCall
 from charging.models import Authorization, Command, Transaction, UnmatchedMessage
 from config import depot_file, depots
@@ -54,6 +55,7 @@ class World:
     session: Session
     cdr: CDR
     review: Review
+    credit: CreditRequest
     delivery: Obligation
     parked: Obligation
 
@@ -78,6 +80,7 @@ def furnish() -> World:
         now=now,
     )
     cdr = sealed(party=party, evse=first)
+    credit = ask_credit(cdr=cdr, reason=SCRIPT, by="otto", now=now)
     review = in_review(party=party, evse=first, started_at=datetime(2026, 11, 19, 19, 0, tzinfo=UTC))
     session = active(party=party, evse=second, must_end_by=now + timedelta(minutes=20))
     _charging(party, session, now)
@@ -100,6 +103,7 @@ def furnish() -> World:
         session=session,
         cdr=cdr,
         review=review,
+        credit=credit,
         delivery=Obligation.objects.get(kind="cdr"),
         parked=parked,
     )
