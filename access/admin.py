@@ -17,6 +17,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from access import services
 from access.models import Decision, Edge, Grant, Holiday, Schedule, Window, WindowException
 from access.preview import preview_page
+from access.tariffs import overlaps_with
 from roaming.operators import OperatorAdmin, ReadOnlyAdmin, badge, clock, json_block, run_each, table
 from roaming.pages import ask_about_selected
 
@@ -125,10 +126,26 @@ class HolidayAdmin(OperatorAdmin):
         services.republish_depot(depot=obj.depot, now=timezone.now())
 
 
+class GrantForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """Says beside the field what the service would refuse."""
+
+    def clean(self) -> dict[str, Any]:
+        """No connector may name two tariffs of one type that are valid at the same time (LOC-27)."""
+        data = super().clean() or {}
+        grant = Grant(pk=self.instance.pk, status=self.instance.status)
+        for name in ("party", "location", "tariff"):
+            setattr(grant, name, data.get(name) or getattr(self.instance, name, None))
+        if all((grant.party_id, grant.location_id, grant.tariff_id)):
+            for text in overlaps_with(grant):
+                self.add_error("tariff", text)
+        return data
+
+
 @admin.register(Grant)
 class GrantAdmin(OperatorAdmin):
     """Who may charge where and when. Each change is a new version and is published at once."""
 
+    form = GrantForm
     list_display = ("party", "location", "schedule", "tariff", "groups", "end_policy", "state")
     list_filter = ("status", "location__depot", "party")
     list_select_related = ("party", "location", "schedule__depot", "tariff")

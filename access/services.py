@@ -14,6 +14,7 @@ from access.decisions import Allow, Deny, StartRequest
 from access.facts import access_facts, evses_of, grant_facts, grants_of
 from access.messages import public_message
 from access.models import Decision, Grant
+from access.tariffs import require_distinct_tariffs
 from access.views_at import publication
 from locations.models import Depot, Location, PartnerView
 from locations.services import publish_view
@@ -135,7 +136,19 @@ def republish_depot(*, depot: Depot, now: datetime) -> None:
 
 
 def change_grant(*, grant: Grant, now: datetime) -> Grant:
-    """Save a new or edited grant as its next version and publish what follows."""
+    """Save a new or edited grant as its next version and publish what follows.
+
+    Raises TariffRefused when a connector would name two tariffs of one type that are valid at the same time
+    (LOC-27). Two callers for one Location follow each other on its row, so neither misses the other's tariff.
+    """
+    with transaction.atomic():
+        write_grant(grant=grant, now=now)
+        require_distinct_tariffs(location=grant.location)
+    return grant
+
+
+def write_grant(*, grant: Grant, now: datetime) -> Grant:
+    """As `change_grant`, for whoever changes several grants and checks their tariffs when all are written."""
     with transaction.atomic():
         if grant.pk is not None:
             stored = Grant.objects.select_for_update().get(pk=grant.pk)

@@ -3,6 +3,7 @@
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from access.models import Grant
 from chargers.models import Station
@@ -11,7 +12,10 @@ from ocpi import v221
 from roaming.models import Obligation, Platform
 from roaming.pages import change_url
 from sessions.models import Session
+from tariffs.models import Tariff
+from tariffs.services import put_tariff
 from tests.admin.world import a_form, changed_tables, everything
+from tests.factories import tariff_object
 
 pytestmark = pytest.mark.django_db
 
@@ -132,3 +136,28 @@ def _location(view: PartnerView) -> v221.Location:
     from ocpi import codec
 
     return codec.decode_bytes(v221.Location, bytes(view.document))
+
+
+def test_a_grant_with_an_overlapping_tariff_is_refused_on_the_form(root: Client, world) -> None:
+    """LOC-27: said beside the field; nothing changes and nobody is told."""
+    ours = world.location.depot.operator
+    put_tariff(
+        party=ours,
+        tariff=tariff_object(id="NIGHT", country_code=ours.country_code, party_id=ours.party_id),
+        now=timezone.now(),
+    )
+    night = Tariff.objects.get(ocpi_id="NIGHT")
+    form = a_form(root.get(change_url(world.grant)))
+    new = form | {
+        "party": world.party.pk,
+        "location": world.location.pk,
+        "tariff": night.pk,
+        "token_groups": "B",
+    }
+    before = everything()
+    answer = root.post(reverse("admin:access_grant_add"), new)
+    (text,) = answer.context["adminform"].form.errors["tariff"]
+    assert "tariffs NIGHT and GENT-TAXI are both without type and valid at the same time" in text
+    assert changed_tables(before) == set()
+    assert root.post(change_url(world.grant), form | {"tariff": night.pk}).status_code == 302
+    assert Grant.objects.get().tariff == night
