@@ -114,6 +114,20 @@ def test_a_changed_location_is_published_at_once(root: Client, world) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("directions", "words"),
+    [("x" * 513, "at most 512"), ("Gate <b>3</b>", "is HTML"), ("Gate&nbsp;3", "is HTML")],
+)
+def test_directions_that_partners_cannot_show_are_refused(
+    directions: str, words: str, root: Client, world
+) -> None:
+    """TYP-09: on our editor; nothing is stored, published or owed."""
+    before = everything()
+    answer = post(root, world.location, directions=directions)
+    assert words in " ".join(answer.context["adminform"].form.errors["directions"])
+    assert changed_tables(before) == set()
+
+
 def test_an_unchanged_bay_is_no_news(root: Client, world) -> None:
     before = PartnerView.objects.values("document", "last_updated").get()
     assert post(root, world.evse).status_code == 302

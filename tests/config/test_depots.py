@@ -103,11 +103,14 @@ def test_changed_hours_move_the_edges(taxi: Party, tmp_path: Path) -> None:
         ("party: NL-EMS", "party: NL-XXX", "grants[0].party"),
         ("price: 0.39", "price: cheap", "tariffs[0]"),
         ("currency: EUR", "currency: XQX", "tariffs[0]"),
+        ("currency: EUR", "currency: EUR\n    alt_text: <i>cheap</i>", "tariffs[0]"),
+        ("currency: EUR", f"currency: EUR\n    alt_text: {'x' * 513}", "tariffs[0]"),
     ],
 )
 def test_a_file_that_does_not_fit_changes_nothing(
     taxi: Party, tmp_path: Path, old: str, new: str, field: str
 ) -> None:
+    """TYP-09 among others: the text of a tariff with 513 characters or HTML."""
     before = everything()
     owed = Obligation.objects.count()
     path = edited(tmp_path, old, new)
