@@ -18,6 +18,11 @@ class CdrPush(Push):
     module = "cdrs"
     shape = Obligation.Shape.LEDGER
     lane = Lane.Name.CDR
+    # Identity, energy, money, token and times (delivery.md 4.11): what is billed, whatever else a partner rewrites.
+    compared = (
+        "id", "country_code", "party_id", "start_date_time", "end_date_time", "session_id", "cdr_token", "currency",
+        "total_cost", "total_energy", "total_time", "credit", "credit_reference_id",
+    )  # fmt: skip
 
     def load(self, obligations: Sequence[Obligation]) -> Mapping[int, Any]:
         """The CDRs of a batch in one query."""

@@ -12,7 +12,8 @@ OPERATORS = {
     "tariffs": {"tariff": "view"},
     "tokens": {"token": "view change", "pull": "view"},
     "roaming": {"platform": "view add change", "party": "view", "endpoint": "view", "lane": "view change",
-                "obligation": "view change", "attempt": "view", "credentialstoken": "view"},
+                "obligation": "view change", "attempt": "view", "credentialstoken": "view",
+                "finding": "view", "comparison": "view"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
     "charging": {"command": "view", "transaction": "view", "authorization": "view", "unmatchedmessage": "view"},
     "chargers": {"station": "view add change", "stationcall": "view"},
@@ -22,7 +23,7 @@ FINANCE = {
     "cdrs": {"cdr": "view", "review": "view change", "creditrequest": "view change"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
     "tariffs": {"tariff": "view change"},
-    "roaming": {"party": "view", "obligation": "view", "attempt": "view"},
+    "roaming": {"party": "view", "obligation": "view", "attempt": "view", "finding": "view"},
 }
 GROUPS = {"Operators": OPERATORS, "Finance": FINANCE}
 

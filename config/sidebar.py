@@ -36,6 +36,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Token lists", "sync", "tokens.pull"),
             ("Deliveries", "outbox", "roaming.obligation"),
             ("Lanes", "alt_route", "roaming.lane"),
+            ("Findings", "troubleshoot", "roaming.finding"),
+            ("Comparisons", "compare", "roaming.comparison"),
             ("Commands", "terminal", "charging.command"),
         ),
     ),

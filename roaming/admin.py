@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from roaming import invitations, own
+from roaming.checks.admin import ComparisonAdmin, FindingAdmin
 from roaming.delivery.admin import DeliveryAdmin, LaneAdmin
 from roaming.handshake import (
     register_with,
@@ -24,7 +25,7 @@ from roaming.models import CredentialsToken, Endpoint, Party, Platform
 from roaming.operators import OperatorAdmin, ReadOnlyAdmin, ReadOnlyInline, badge, duration, without
 from roaming.pages import PageForm, ask, row_of
 
-__all__ = ["DeliveryAdmin", "LaneAdmin", "PartyAdmin", "PlatformAdmin"]
+__all__ = ["ComparisonAdmin", "DeliveryAdmin", "FindingAdmin", "LaneAdmin", "PartyAdmin", "PlatformAdmin"]
 
 STATUS_COLOURS = {
     Platform.Status.INVITED: "amber",
@@ -219,8 +220,8 @@ class PlatformAdmin(OperatorAdmin):
         platform = row_of(self, request, object_id)
 
         def verb(_: object) -> str:
-            resume_platform(platform=platform)
-            return f"{platform} is connected again, with the tokens that it had."
+            count = resume_platform(platform=platform, now=timezone.now())
+            return f"{platform} is connected again, with the tokens that it had; {count} objects are sent to it again."
 
         return ask(
             self, request, row=platform, title=f"Resume {platform}?", verb=verb, submit="Resume",

@@ -27,11 +27,13 @@ from roaming.connections import (
     revoke_all,
     store_partner,
 )
+from roaming.delivery.services import resend_states
 from roaming.discovery import Access, Offer, discover
 from roaming.models import CredentialsToken, Platform
 from roaming.parties import RoleId, collisions, require_allowed
 from roaming.registration import (
     announce_changes,
+    announce_due_changes,
     register_with,
     revoke_credentials,
     rotate_credentials,
@@ -163,9 +165,14 @@ def suspend_platform(*, platform: Platform) -> None:
     _change_status(platform, Status.CONNECTED, Status.SUSPENDED)
 
 
-def resume_platform(*, platform: Platform) -> None:
-    """Let a suspended partner in again, with the tokens that it had. Raises HandshakeError."""
-    _change_status(platform, Status.SUSPENDED, Status.CONNECTED)
+def resume_platform(*, platform: Platform, now: datetime) -> int:
+    """Let a suspended partner in again, with the tokens that it had, and owe it every state that it was told before.
+
+    Changes were not owed to it meanwhile (SYN-02). Returns how many states are sent. Raises HandshakeError.
+    """
+    with transaction.atomic():
+        _change_status(platform, Status.SUSPENDED, Status.CONNECTED)
+        return resend_states(platform=platform, now=now)
 
 
 def _change_status(platform: Platform, before: str, after: str) -> None:
@@ -197,6 +204,7 @@ __all__ = [
     "Invitation",
     "accept_credentials",
     "announce_changes",
+    "announce_due_changes",
     "invite_platform",
     "register_with",
     "resume_platform",

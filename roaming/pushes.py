@@ -29,6 +29,8 @@ class Push(ABC):
     module: ClassVar[str]
     shape: ClassVar[Obligation.Shape]
     lane: ClassVar[Lane.Name]
+    # Members by which the partner's copy is compared at night; empty: all but last_updated.
+    compared: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def message(self, obligation: Obligation, *, now: datetime) -> Message | None:

@@ -21,8 +21,9 @@ from config import depot_file, depots
 from config.datadir import ROOT
 from locations.models import EVSE, Location
 from ocpi import codec
+from roaming.checks import findings
 from roaming.connections import issue
-from roaming.models import Attempt, CredentialsToken, Obligation, Party
+from roaming.models import Attempt, Comparison, CredentialsToken, Obligation, Party
 from roaming.secrets import write_outbound_token
 from sessions.models import Session
 from tests.cdrs.rows import in_review, sealed
@@ -85,6 +86,13 @@ def furnish() -> World:
     session = active(party=party, evse=second, must_end_by=now + timedelta(minutes=20))
     _charging(party, session, now)
     parked = _deliveries(party, now)
+    findings.note(
+        findings.Found(
+            kind="state_copy", object_key=str(parked.pk), text=IMAGE, remedy=SCRIPT, platform=party.platform
+        ),
+        now=now,
+    )
+    Comparison.objects.create(platform=party.platform, module="locations", problem=IMAGE)
     Pull.objects.create(platform=party.platform, finished_at=now, received=3, problem=IMAGE)
     LogEntry.objects.create(
         user=User.objects.create(username="archivist"),
