@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from roaming import handshake
 from roaming.checks.ages import check_ages
-from roaming.checks.copies import compare_due
+from roaming.checks.rounds import compare_due
 from roaming.delivery.drain import Drainer
 
 # With one deadline of 20 s after it this stays below the soft time limit of tasks.

@@ -11,10 +11,10 @@ from django.utils import timezone
 from cdrs.models import CDR
 from demo.http import Reply, Request
 from ocpi import codec
-from roaming.checks.copies import AGAIN_AFTER, Pace, compare_due, next_night, start_over
 from roaming.checks.models import Comparison, Finding
+from roaming.checks.rounds import AGAIN_AFTER, Pace, compare_due, next_night, start_over
 from roaming.delivery.compare import differing_members
-from roaming.delivery.services import replay
+from roaming.delivery.services import cancel, replay
 from roaming.models import Attempt, Endpoint, Obligation, Party, Platform
 from tests.cdrs.rows import sealed
 from tests.roaming.deliveries import OddPartner, a_partner, drain, let_pass, other, partner
@@ -163,6 +163,15 @@ class TestCdrs:
         tonight()
         assert (the_delivery().state, open_findings()) == ("ACKED", [])
         assert Finding.objects.get().closed_at is not None
+
+    def test_what_two_persons_give_up_is_no_open_finding(self, partner: OddPartner, party: Party) -> None:
+        """Settled with the partner by other means."""
+        delivered(party)
+        partner.cdrs.clear()
+        tonight()
+        cancel(the_delivery(), reason="credited by hand", by="fien", confirmed_by="an")
+        tonight()
+        assert (open_findings(), the_delivery().state) == ([], "CANCELLED")
 
     @pytest.mark.parametrize(
         "reply",

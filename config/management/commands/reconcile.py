@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from charging.checks import check_transactions
 from roaming.checks.ages import check_ages
-from roaming.checks.copies import compare_due, is_due, start_over
+from roaming.checks.rounds import compare_due, is_due, start_over
 from roaming.models import Comparison, Finding
 
 # As the timetable does it every night, but without waiting for the night; it ends by itself.
