@@ -17,6 +17,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from access import admin_fences, services
 from access.models import Decision, Edge, Grant, Holiday, Schedule, Window, WindowException
 from access.preview import preview_page
+from access.tariffs import overlaps_with
 from roaming.operators import OperatorAdmin, ReadOnlyAdmin, badge, clock, json_block, run_each, table
 from roaming.pages import ask_about_selected
 
@@ -130,22 +131,29 @@ class HolidayAdmin(OperatorAdmin):
 
 
 class GrantForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """Tariffs that cannot be offered together are refused before anything is stored."""
+    """Says beside the field what the service would refuse."""
 
     class Meta:
         model = Grant
         fields = "__all__"  # the page's fieldsets say which
 
     def clean(self) -> dict[str, Any]:
-        """Hold the tariffs against each other."""
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        tariff, others = cleaned.get("tariff"), cleaned.get("profile_tariffs")
+        """Hold the tariffs against each other, and against those of other grants (LOC-27)."""
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        tariff, others = data.get("tariff"), list(data.get("profile_tariffs") or ())
         if tariff is not None and others:
             try:
                 services.require_offerable(tariff, others)
             except ValueError as refusal:
                 self.add_error("profile_tariffs", str(refusal))
-        return cleaned
+                return data
+        grant = Grant(pk=self.instance.pk, status=self.instance.status)
+        for name in ("party", "location", "tariff"):
+            setattr(grant, name, data.get(name) or getattr(self.instance, name, None))
+        if all((grant.party_id, grant.location_id, grant.tariff_id)):
+            for text in overlaps_with(grant, others):
+                self.add_error("tariff", text)
+        return data
 
 
 @admin.register(Grant)

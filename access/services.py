@@ -15,6 +15,7 @@ from access.decisions import Allow, Deny, StartRequest
 from access.facts import access_facts, evses_of, grant_facts, grants_of
 from access.messages import public_message
 from access.models import Decision, Grant
+from access.tariffs import require_distinct_tariffs
 from access.views_at import publication
 from locations.models import Depot, Location, PartnerView
 from locations.services import publish_view
@@ -142,8 +143,18 @@ def change_grant(*, grant: Grant, now: datetime, profile_tariffs: Sequence[Tarif
     """Save a new or edited grant as its next version and publish what follows.
 
     ``profile_tariffs`` None leaves those as they are. Raises ValueError for tariffs that cannot be offered together,
-    ValidationError for the hours of another depot or the tariff of another operator (HUB-06).
+    of it TariffRefused when a connector would name two of one type that are valid at the same time (LOC-27), and
+    ValidationError for the hours of another depot or the tariff of another operator (HUB-06). Two callers for one
+    Location follow each other on its row, so neither misses the other's tariff.
     """
+    with transaction.atomic():
+        write_grant(grant=grant, profile_tariffs=profile_tariffs, now=now)
+        require_distinct_tariffs(location=grant.location)
+    return grant
+
+
+def write_grant(*, grant: Grant, now: datetime, profile_tariffs: Sequence[Tariff] | None = None) -> Grant:
+    """As `change_grant`, for whoever changes several grants and checks their tariffs when all are written."""
     grant.clean()
     if profile_tariffs is not None:
         require_offerable(grant.tariff, profile_tariffs)

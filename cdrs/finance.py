@@ -121,7 +121,7 @@ def books_page(admin: ModelAdmin, request: HttpRequest) -> HttpResponse:
         ("+ in review", books.in_review, f"{books.waived} of them closed without billing"),
     )
     told = (
-        ("CDRs", books.cdrs, ""),
+        ("CDRs", books.cdrs, f"{books.credits} of them take another one back"),
         ("= acknowledged", books.acked, ""),
         ("+ on their way", books.pending, ""),
         ("+ parked", books.parked, "refused by the partner: see Deliveries"),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 
 from access.decisions import Allow, StartRequest
@@ -226,7 +227,7 @@ def _word_of_partner(held: _Tap, card: _Card, location: Location) -> _Word | Tap
     station = held.station_identity
     if is_charging_elsewhere(party=card.party, uid=uid, station_identity=station, connector=None, at=held.at):
         return TapAnswer("ConcurrentTx")
-    use = plan_use(card.token)
+    use = plan_use(card.token, asks_when_allowed=settings.REALTIME_WHEN_ALLOWED)
     if use is Use.REFUSE:
         return TapAnswer("Blocked")
     if use is Use.ALLOW_FROM_CACHE and card.token is not None:

@@ -20,7 +20,7 @@ from config.live import depots_live, running_sessions
 from locations.models import Depot
 from ocpi import v221
 from roaming.delivery.admin import HELD
-from roaming.models import Lane, Obligation
+from roaming.models import Finding, Lane, Obligation
 from roaming.operators import clock, duration, visible
 from sessions.models import Session
 
@@ -51,6 +51,8 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         board.stations()
     if user.has_perm("roaming.view_obligation"):
         board.deliveries()
+    if user.has_perm("roaming.view_finding"):
+        board.findings()
     if user.has_perm("cdrs.view_review"):
         board.reviews()
     if user.has_perm("access.view_decision"):
@@ -153,6 +155,18 @@ class _Board:
             page,
             "?state__exact=PENDING",
         )
+
+    def findings(self) -> None:
+        """What our own checks have found, and since when."""
+        found = Finding.objects.filter(closed_at__isnull=True).aggregate(
+            count=Count("pk"),
+            alerts=Count("pk", filter=Q(severity=Finding.Severity.ALERT)),
+            since=Min("opened_at"),
+        )
+        count, page = found["count"], "admin:roaming_finding_changelist"
+        label = f"findings, the oldest for {duration(self.now - found['since'])}" if count else "findings"
+        tone = "red" if found["alerts"] else "amber" if count else ""
+        self._add(count, label, tone, page, "?state=open")
 
     def reviews(self) -> None:
         """Sessions that are not billed yet because something is wrong with them."""

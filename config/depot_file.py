@@ -12,6 +12,7 @@ import msgspec
 import yaml
 
 from ocpi import codec, v221
+from ocpi.plaintext import MAX_DISPLAY_TEXT, display_text_fault
 from roaming.dialect import NACS
 
 WEEKDAYS = {"MON": 1, "TUE": 2, "WED": 3, "THU": 4, "FRI": 5, "SAT": 6, "SUN": 7}
@@ -116,7 +117,7 @@ class LocationPart(_Part, frozen=True, kw_only=True):
 
     key: Key
     name: Text
-    directions: Annotated[str, msgspec.Meta(max_length=512)] = ""
+    directions: Annotated[str, msgspec.Meta(max_length=MAX_DISPLAY_TEXT)] = ""
     parking_type: v221.ParkingType | None = None
     facilities: list[v221.Facility] = []
     bays: Annotated[list[BayPart], msgspec.Meta(min_length=1)]
@@ -294,6 +295,10 @@ def _contradictions(file: DepotFile) -> Iterator[tuple[str, str]]:
         degrees: Decimal = getattr(file.depot, field)
         if not (degrees.is_finite() and -bound <= degrees <= bound):
             yield f"depot.{field}", f"{degrees} is not between -{bound} and {bound} degrees"
+    for number, location in enumerate(file.locations):
+        fault = display_text_fault(location.directions)
+        if fault is not None:
+            yield f"locations[{number}].directions", fault
     yield from _repeats(file)
     yield from _dangling(file)
     for number, schedule in enumerate(file.schedules):

@@ -8,7 +8,8 @@ from typing import Any
 from django.db import models, transaction
 
 from access.models import Grant, Holiday, Schedule, Window, WindowException
-from access.services import change_grant, republish_depot
+from access.services import republish_depot, write_grant
+from access.tariffs import require_distinct_tariffs
 from chargers.models import Station
 from chargers.passwords import hash_password, is_password
 from config.depot_file import (
@@ -82,6 +83,7 @@ class _Loader:
             for number, grant in enumerate(self.file.grants):
                 self._grant(number, grant)
             republish_depot(depot=self.depot, now=self.now)
+            self._require_distinct_tariffs()
         return self.report
 
     def _operator(self) -> Party:
@@ -285,10 +287,19 @@ class _Loader:
             setattr(grant, name, value)
         if differs:
             try:
-                change_grant(grant=grant, profile_tariffs=profiles, now=self.now)
+                write_grant(grant=grant, profile_tariffs=profiles, now=self.now)
             except ValueError as error:
                 raise NotHere(f"grants[{number}].profile_tariffs", str(error)) from error
         self._note(f"grant of {part.party} at {part.location}", is_new=known is None, is_changed=differs)
+
+    def _require_distinct_tariffs(self) -> None:
+        """When all grants are written, and also where another depot's grants name a tariff of this file."""
+        touched = Grant.objects.filter(tariff__in=self.tariffs.values()).exclude(status=Grant.Status.ENDED)
+        for location in Location.objects.filter(grants__in=touched).distinct().order_by("pk"):
+            try:
+                require_distinct_tariffs(location=location)
+            except TariffRefused as error:
+                raise NotHere("grants", str(error)) from error
 
     def _put(self, model: type[Any], key: dict[str, Any], values: dict[str, Any]) -> Any:
         known = model._default_manager.filter(**key).first()

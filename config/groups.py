@@ -14,18 +14,19 @@ OPERATORS = {
     "tokens": {"token": "view change", "pull": "view"},
     "roaming": {"platform": "view add change", "party": "view change", "endpoint": "view", "lane": "view change",
                 "agreement": "view add change",
-                "obligation": "view change", "attempt": "view", "credentialstoken": "view"},
+                "obligation": "view change", "attempt": "view", "credentialstoken": "view",
+                "finding": "view", "comparison": "view"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
     "charging": {"command": "view", "transaction": "view", "authorization": "view", "unmatchedmessage": "view",
                  "chargingprofile": "view", "profilerequest": "view"},
     "chargers": {"station": "view add change", "stationcall": "view"},
-    "cdrs": {"cdr": "view", "review": "view"},
+    "cdrs": {"cdr": "view", "review": "view", "creditrequest": "view"},
 }  # fmt: skip
 FINANCE = {
-    "cdrs": {"cdr": "view", "review": "view change"},
+    "cdrs": {"cdr": "view", "review": "view change", "creditrequest": "view change"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
     "tariffs": {"tariff": "view change"},
-    "roaming": {"party": "view", "obligation": "view", "attempt": "view"},
+    "roaming": {"party": "view", "obligation": "view", "attempt": "view", "finding": "view"},
 }
 GROUPS = {"Operators": OPERATORS, "Finance": FINANCE}
 

@@ -37,6 +37,8 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Token lists", "sync", "tokens.pull"),
             ("Deliveries", "outbox", "roaming.obligation"),
             ("Lanes", "alt_route", "roaming.lane"),
+            ("Findings", "troubleshoot", "roaming.finding"),
+            ("Comparisons", "compare", "roaming.comparison"),
             ("Commands", "terminal", "charging.command"),
             ("Charging profiles", "show_chart", "charging.chargingprofile"),
             ("Profile requests", "query_stats", "charging.profilerequest"),
@@ -55,6 +57,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Tariffs", "sell", "tariffs.tariff"),
             ("CDRs", "receipt_long", "cdrs.cdr"),
             ("Reviews", "rate_review", "cdrs.review"),
+            ("Credits", "undo", "cdrs.creditrequest"),
         ),
     ),
     (

@@ -22,4 +22,10 @@ TIMETABLE = (
     Entry("tokens.tasks.pull_tokens", 60),
     Entry("locations.tasks.refresh_views", 15),
     Entry("access.tasks.extend_horizon", 6 * 3600),
+    # Goes on with the comparisons that are due, at night once a day each; bounded to half a minute.
+    Entry("roaming.tasks.compare_copies", 30),
+    Entry("roaming.tasks.check_delivery_ages", 300),
+    # Looks often, but tells each partner at most once an hour, at a moment of its own.
+    Entry("roaming.tasks.announce_changes", 60),
+    Entry("charging.tasks.check_transactions", 900),
 )

@@ -22,6 +22,7 @@ from locations import master, seen
 from locations.models import EVSE, Connector, Location, PartnerView
 from locations.services import remove_evse
 from ocpi import codec, v221
+from ocpi.plaintext import display_text_fault
 from roaming.operators import (
     OperatorAdmin,
     ReadOnlyAdmin,
@@ -59,9 +60,17 @@ def _words(enum: type[StrEnum], help_text: str = "") -> forms.MultipleChoiceFiel
 
 
 class LocationForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """Facilities to choose from instead of a list to type."""
+    """Facilities to choose from instead of a list to type, and directions that partners can show."""
 
     facilities = _words(v221.Facility)
+
+    def clean_directions(self) -> str:
+        """They become a DisplayText: no markup (TYP-09)."""
+        directions: str = self.cleaned_data["directions"]
+        fault = display_text_fault(directions)
+        if fault is not None:
+            raise forms.ValidationError(fault)
+        return directions
 
 
 class EvseForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time

@@ -12,6 +12,7 @@ from unfold.decorators import action, display
 
 from ocpi import v221
 from roaming import invitations, own
+from roaming.checks.admin import ComparisonAdmin, FindingAdmin
 from roaming.delivery.admin import DeliveryAdmin, LaneAdmin
 from roaming.handshake import (
     register_with,
@@ -27,7 +28,15 @@ from roaming.operators import OperatorAdmin, ReadOnlyInline, badge, duration, wi
 from roaming.pages import PageForm, ask, row_of
 from roaming.quirks import QUIRKS, change_quirks
 
-__all__ = ["AgreementAdmin", "DeliveryAdmin", "LaneAdmin", "PartyAdmin", "PlatformAdmin"]
+__all__ = [
+    "AgreementAdmin",
+    "ComparisonAdmin",
+    "DeliveryAdmin",
+    "FindingAdmin",
+    "LaneAdmin",
+    "PartyAdmin",
+    "PlatformAdmin",
+]
 
 STATUS_COLOURS = {
     Platform.Status.INVITED: "amber",
@@ -253,8 +262,8 @@ class PlatformAdmin(OperatorAdmin):
         platform = row_of(self, request, object_id)
 
         def verb(_: object) -> str:
-            resume_platform(platform=platform, now=timezone.now())
-            return f"{platform} is connected again, with the tokens that it had."
+            count = resume_platform(platform=platform, now=timezone.now())
+            return f"{platform} is connected again, with the tokens that it had; {count} objects are sent to it again."
 
         return ask(
             self, request, row=platform, title=f"Resume {platform}?", verb=verb, submit="Resume",

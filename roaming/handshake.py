@@ -27,12 +27,14 @@ from roaming.connections import (
     revoke_all,
     store_partner,
 )
+from roaming.delivery.services import resend_states
 from roaming.discovery import Access, Offer, discover
 from roaming.hub.presence import set_presence
 from roaming.models import CredentialsToken, Party, Platform
 from roaming.parties import RoleId, collisions, plan_parties, require_allowed
 from roaming.registration import (
     announce_changes,
+    announce_due_changes,
     register_with,
     revoke_credentials,
     rotate_credentials,
@@ -170,14 +172,18 @@ def suspend_platform(*, platform: Platform, now: datetime) -> None:
         set_presence(parties=reachable, presence=Party.Presence.OFFLINE, now=now)
 
 
-def resume_platform(*, platform: Platform, now: datetime) -> None:
-    """Let a suspended partner in again, with the tokens that it had; states are owed anew. Raises HandshakeError."""
+def resume_platform(*, platform: Platform, now: datetime) -> int:
+    """Let a suspended partner in again, with the tokens that it had, and owe it every state that it was told before.
+
+    Changes were not owed to it meanwhile (SYN-02). Returns how many states are sent. Raises HandshakeError.
+    """
     with transaction.atomic():
         _change_status(platform, Status.SUSPENDED, Status.CONNECTED)
         # If it is a hub, it says itself how its clients are connected (HCI-13).
         Platform.objects.filter(pk=platform.pk).update(clients_next_at=None)
         away = platform.parties.filter(presence=Party.Presence.OFFLINE, is_behind_hub=False, is_active=True)
         set_presence(parties=away, presence=Party.Presence.CONNECTED, now=now)
+        return resend_states(platform=platform, now=now)
 
 
 def _change_status(platform: Platform, before: str, after: str) -> None:
@@ -209,6 +215,7 @@ __all__ = [
     "Invitation",
     "accept_credentials",
     "announce_changes",
+    "announce_due_changes",
     "invite_platform",
     "register_with",
     "resume_platform",

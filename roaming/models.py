@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from ocpi.headers import PartyId
+from roaming.checks.models import Comparison, Finding
 from roaming import dialect
 from roaming.delivery.models import Attempt, Lane, Obligation
 from roaming.hub.models import Agreement, HubDocument, HubTrail, Relay
@@ -16,8 +17,10 @@ from roaming.hub.models import Agreement, HubDocument, HubTrail, Relay
 __all__ = [
     "Agreement",
     "Attempt",
+    "Comparison",
     "CredentialsToken",
     "Endpoint",
+    "Finding",
     "HubDocument",
     "HubTrail",
     "Lane",
@@ -115,6 +118,12 @@ class Platform(models.Model):
         blank=True,
         editable=False,
         help_text="Digest of our endpoints and roles as this partner knows them.",
+    )
+    announce_after = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Not told of a change of ours before this moment: partners are told one by one.",
     )
     connected_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)

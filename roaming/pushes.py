@@ -34,6 +34,8 @@ class Push(ABC):
     role: ClassVar[str] = "RECEIVER"
     shape: ClassVar[Obligation.Shape]
     lane: ClassVar[Lane.Name]
+    # Members by which the partner's copy is compared at night; empty: all but last_updated.
+    compared: ClassVar[tuple[str, ...]] = ()
 
     @property
     def side(self) -> Side:

@@ -5,6 +5,9 @@ import random
 from celery import shared_task
 from django.utils import timezone
 
+from roaming import handshake
+from roaming.checks.ages import check_ages
+from roaming.checks.rounds import compare_due
 from roaming.delivery.drain import Drainer
 from roaming.delivery.services import release_missed
 from roaming.hub import clients, presence
@@ -31,3 +34,21 @@ def check_silent_platforms() -> None:
 def pull_clients() -> None:
     """Read the lists of clients of the hubs whose time has come."""
     clients.pull_due_lists(now=timezone.now())
+
+
+@shared_task
+def compare_copies() -> None:
+    """Go on comparing what partners hold with what we sent."""
+    compare_due(clock=timezone.now)
+
+
+@shared_task
+def check_delivery_ages() -> None:
+    """Note who waits too long."""
+    check_ages(now=timezone.now())
+
+
+@shared_task
+def announce_changes() -> None:
+    """Tell partners that know other endpoints or roles of us; each waits its own part of an hour."""
+    handshake.announce_due_changes(now=timezone.now())

@@ -46,9 +46,9 @@ REASONS = {
     "HCI": "HubClientInfo comes with the roaming hub; its types are decoded and tested",
     "CMD": "RESERVE_NOW, CANCEL_RESERVATION and UNLOCK_CONNECTOR answer NOT_SUPPORTED for now (CMD-19 to CMD-23, CMD-25)",
     "AUT": "AUT-10 (TLS) is the deployer's edge",
-    "LOC": "LOC-15 to LOC-17 are the hub's; LOC-27: overlapping tariffs are found by the linter, not yet refused at a connector",
+    "LOC": "LOC-15 to LOC-17 are the hub's",
     "SES": "SES-02, SES-09 and SES-10 are the hub's; SES-13 to SES-15 need reservations",
-    "CDR": "CDR-05 and CDR-06 are the hub's; CDR-09 to CDR-11 need credit CDRs; CDR-23 needs reservations",
+    "CDR": "CDR-05 and CDR-06 are the hub's; CDR-23 needs reservations",
     "TAR": "TAR-05 is the hub's",
     "TOK": "TOK-25 is the hub's",
 }

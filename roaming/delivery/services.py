@@ -22,6 +22,7 @@ from roaming.models import Endpoint, Party, Platform
 
 __all__ = [
     "cancel",
+    "contest",
     "mark_served",
     "owe_ledger",
     "owe_once",
@@ -32,6 +33,7 @@ __all__ = [
     "replay",
     "replay_all",
     "resend_states",
+    "send_whole",
     "unblock",
     "withhold_states",
 ]
@@ -264,6 +266,32 @@ def cancel(obligation: Obligation, *, reason: str, by: str, confirmed_by: str = 
         raise ValueError("a sealed delivery is cancelled by two persons: name another one who confirms it")
     names = f"{by}, {confirmed_by}" if confirmed_by else by
     _end(obligation, State.CANCELLED, (State.PENDING, State.PARKED, State.CONTESTED), reason=reason, by=names)
+
+
+def contest(obligation: Obligation, *, reason: str, by: str = "nightly check") -> bool:
+    """Note that a partner does not hold what it has acknowledged; False when the item is not acknowledged (any more)."""
+    with transaction.atomic():
+        rows = Obligation.objects.filter(pk=obligation.pk, state=State.ACKED, shape=Shape.LEDGER)
+        if not rows.update(state=State.CONTESTED, last_error=reason[:500]):
+            return False
+        _audit([obligation], by=by, outcome=State.CONTESTED, error=reason)
+    obligation.refresh_from_db()
+    return True
+
+
+def send_whole(obligation: Obligation, *, now: datetime) -> bool:
+    """Owe a confirmed state once more, as a whole; False when it is on its way anyway, or no state."""
+    rows = Obligation.objects.filter(pk=obligation.pk, shape=Shape.STATE, state=State.ACKED)
+    count = rows.update(
+        state=State.PENDING,
+        wanted_version=F("wanted_version") + 1,
+        force_put=True,
+        next_at=Now(),
+        owed_since=now,
+    )
+    if count:
+        wake_on_commit()
+    return bool(count)
 
 
 def _end(obligation: Obligation, state: str, before: Sequence[str], *, reason: str, by: str) -> None:

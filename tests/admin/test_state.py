@@ -13,7 +13,10 @@ from ocpi import v221
 from roaming.models import Obligation, Platform
 from roaming.pages import change_url
 from sessions.models import Session
+from tariffs.models import Tariff
+from tariffs.services import put_tariff
 from tests.admin.world import a_form, changed_tables, everything
+from tests.factories import tariff_object
 
 pytestmark = pytest.mark.django_db
 
@@ -112,6 +115,20 @@ def test_a_changed_location_is_published_at_once(root: Client, world) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("directions", "words"),
+    [("x" * 513, "at most 512"), ("Gate <b>3</b>", "is HTML"), ("Gate&nbsp;3", "is HTML")],
+)
+def test_directions_that_partners_cannot_show_are_refused(
+    directions: str, words: str, root: Client, world
+) -> None:
+    """TYP-09: on our editor; nothing is stored, published or owed."""
+    before = everything()
+    answer = post(root, world.location, directions=directions)
+    assert words in " ".join(answer.context["adminform"].form.errors["directions"])
+    assert changed_tables(before) == set()
+
+
 def test_an_unchanged_bay_is_no_news(root: Client, world) -> None:
     # While the window is open the view shows the bays as they came online in `world`.
     rerender_location(location=world.location, now=timezone.now())
@@ -146,3 +163,28 @@ def _location(view: PartnerView) -> v221.Location:
     from ocpi import codec
 
     return codec.decode_bytes(v221.Location, bytes(view.document))
+
+
+def test_a_grant_with_an_overlapping_tariff_is_refused_on_the_form(root: Client, world) -> None:
+    """LOC-27: said beside the field; nothing changes and nobody is told."""
+    ours = world.location.depot.operator
+    put_tariff(
+        party=ours,
+        tariff=tariff_object(id="NIGHT", country_code=ours.country_code, party_id=ours.party_id),
+        now=timezone.now(),
+    )
+    night = Tariff.objects.get(ocpi_id="NIGHT")
+    form = a_form(root.get(change_url(world.grant)))
+    new = form | {
+        "party": world.party.pk,
+        "location": world.location.pk,
+        "tariff": night.pk,
+        "token_groups": "B",
+    }
+    before = everything()
+    answer = root.post(reverse("admin:access_grant_add"), new)
+    (text,) = answer.context["adminform"].form.errors["tariff"]
+    assert "tariffs NIGHT and GENT-TAXI are both without type and valid at the same time" in text
+    assert changed_tables(before) == set()
+    assert root.post(change_url(world.grant), form | {"tariff": night.pk}).status_code == 302
+    assert Grant.objects.get().tariff == night

@@ -14,7 +14,8 @@ from access.decisions import StartRequest
 from access.fenced import FencedLocation, Pass
 from access.models import Grant
 from access.services import decide_start, republish
-from cdrs.models import CDR, Review
+from cdrs.credits import ask_credit
+from cdrs.models import CDR, CreditRequest, Review
 from chargers.models import Station, StationCall
 from charging.models import (
     Authorization,
@@ -28,9 +29,10 @@ from config import depot_file, depots
 from config.datadir import ROOT
 from locations.models import EVSE, Location
 from ocpi import codec
+from roaming.checks import findings
 from roaming.connections import issue
 from roaming.hub.agreements import set_agreement
-from roaming.models import Agreement, Attempt, CredentialsToken, Obligation, Party
+from roaming.models import Agreement, Attempt, Comparison, CredentialsToken, Obligation, Party
 from roaming.secrets import write_outbound_token
 from sessions.models import Session
 from tests.cdrs.rows import in_review, sealed
@@ -63,6 +65,7 @@ class World:
     session: Session
     cdr: CDR
     review: Review
+    credit: CreditRequest
     delivery: Obligation
     parked: Obligation
 
@@ -93,6 +96,7 @@ def furnish() -> World:
         now=now,
     )
     cdr = sealed(party=party, evse=first)
+    credit = ask_credit(cdr=cdr, reason=SCRIPT, by="otto", now=now)
     review = in_review(party=party, evse=first, started_at=datetime(2026, 11, 19, 19, 0, tzinfo=UTC))
     session = active(party=party, evse=second, must_end_by=now + timedelta(minutes=20))
     _charging(party, session, now)
@@ -100,6 +104,13 @@ def furnish() -> World:
     cpo = connected_partner(IMAGE, "DE", "NLI")
     Party.objects.filter(pk=cpo.pk).update(role="CPO", presence="OFFLINE")
     set_agreement(one=party, other=cpo, status=Agreement.Status.ACTIVE)
+    findings.note(
+        findings.Found(
+            kind="state_copy", object_key=str(parked.pk), text=IMAGE, remedy=SCRIPT, platform=party.platform
+        ),
+        now=now,
+    )
+    Comparison.objects.create(platform=party.platform, module="locations", problem=IMAGE)
     Pull.objects.create(platform=party.platform, finished_at=now, received=3, problem=IMAGE)
     _fences(party)
     LogEntry.objects.create(
@@ -119,6 +130,7 @@ def furnish() -> World:
         session=session,
         cdr=cdr,
         review=review,
+        credit=credit,
         delivery=Obligation.objects.get(kind="cdr"),
         parked=parked,
     )

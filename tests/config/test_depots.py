@@ -108,11 +108,14 @@ def test_changed_hours_move_the_edges(taxi: Party, tmp_path: Path) -> None:
             "tariff: GENT-TAXI\n    profile_tariffs: [GENT-TAXI]",
             "grants[0].profile_tariffs",
         ),
+        ("currency: EUR", "currency: EUR\n    alt_text: <i>cheap</i>", "tariffs[0]"),
+        ("currency: EUR", f"currency: EUR\n    alt_text: {'x' * 513}", "tariffs[0]"),
     ],
 )
 def test_a_file_that_does_not_fit_changes_nothing(
     taxi: Party, tmp_path: Path, old: str, new: str, field: str
 ) -> None:
+    """TYP-09 among others: the text of a tariff with 513 characters or HTML."""
     before = everything()
     owed = Obligation.objects.count()
     path = edited(tmp_path, old, new)

@@ -156,6 +156,27 @@ def test_a_list_that_cannot_be_read_to_its_end_does_not_move_the_mark(
     assert pull_tokens(platform=party.platform, now=NOW).stored == 3
 
 
+def test_a_token_that_leaves_the_list_meanwhile_hides_no_other(party: Party, randstad: Partner) -> None:
+    """PAG-13: one object fewer between two pages; all others are stored."""
+    randstad.page_size = 2
+    for number in range(6):
+        randstad.add_token(f"04A{number}", last_updated=stamp(number))
+    pages = randstad.store._token_page
+    served = []
+
+    def one_leaves(received, partner):
+        served.append(received)
+        if len(served) == 2:
+            del randstad.store.tokens["04A0"]
+        return pages(received, partner)
+
+    randstad.store._token_page = one_leaves
+    report = pull_tokens(platform=party.platform, now=NOW)
+    assert [query.get("offset") for query in pulls(randstad)] == [None, "2", "1", "3"]
+    assert (report.problem, report.stored) == ("", 6)
+    assert sorted(Token.objects.values_list("uid", flat=True)) == [f"04A{number}" for number in range(6)]
+
+
 def test_a_list_without_end_is_given_up(party: Party, randstad: Partner) -> None:
     """O9: a link that was followed before."""
     from demo.http import Reply

@@ -20,7 +20,7 @@ def keep_what_staff_could_see(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('roaming', '0005_client_info'),
+        ('roaming', '0006_client_info'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

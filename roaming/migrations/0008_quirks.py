@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('roaming', '0006_staff_scope'),
+        ('roaming', '0007_staff_scope'),
     ]
 
     operations = [

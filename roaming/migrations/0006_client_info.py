@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('roaming', '0004_acts_for'),
+        ('roaming', '0005_checks'),
     ]
 
     operations = [
