@@ -9,8 +9,8 @@ from django.db import models
 from django.db.models.functions import Now
 
 from ocpi.headers import PartyId
-from roaming.checks.models import Comparison, Finding
 from roaming import dialect
+from roaming.checks.models import Comparison, Finding
 from roaming.delivery.models import Attempt, Lane, Obligation
 from roaming.hub.models import Agreement, HubDocument, HubTrail, Relay
 

@@ -76,7 +76,7 @@ def sampled(row: Comparison, now: datetime) -> QuerySet[Obligation]:
 def question_about(partner: Partner, obligation: Obligation, now: datetime) -> Question | None:
     """None: there is nothing to ask for, or it does not lie on a host that is agreed (any more)."""
     push = pushes.get(obligation.kind)
-    endpoint = partner.endpoints.get(push.module)
+    endpoint = partner.endpoints.get(push.side)
     obligation.force_put = True
     try:
         message = push.message(obligation, now=now)
