@@ -7,6 +7,7 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
@@ -107,7 +108,7 @@ def _read(
     if not answer.is_success:
         return _NO_VERDICT
     try:
-        verdict = codec.decode(v221.AuthorizationInfo, answer.data)
+        verdict = codec.decode(v221.AuthorizationInfo, _only(answer.data))
     except codec.Invalid as error:
         log.warning("authorize.unreadable party=%s member=%s", party.ocpi_id, error.path)
         return _NO_VERDICT
@@ -115,6 +116,11 @@ def _read(
         log.warning("authorize.other_token party=%s", party.ocpi_id)
         return _NO_VERDICT
     return _verdict(verdict, location)
+
+
+def _only(data: Any) -> Any:
+    """Return the one object of an answer; a library that is in use wraps it into a list (ADR 0026)."""
+    return data[0] if isinstance(data, list) and len(data) == 1 else data
 
 
 def _is_about(token: v221.Token, party: Party, uid: str, token_type: v221.TokenType) -> bool:

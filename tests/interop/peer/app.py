@@ -3,12 +3,11 @@
 from typing import Any
 
 from fastapi import Request
+from peer.drive import router
+from peer.memory import Doorkeeper, Memory
 from py_ocpi import get_application
 from py_ocpi.core.enums import ModuleID, RoleEnum
 from py_ocpi.modules.versions.enums import VersionNumber
-
-from peer.drive import router
-from peer.memory import Doorkeeper, Memory
 
 LOG: list[tuple[str, str, int]] = []
 

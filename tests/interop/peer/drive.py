@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 from fastapi import APIRouter, Body
+from peer.memory import Memory
 from py_ocpi.core.adapter import BaseAdapter
 from py_ocpi.core.config import settings
 from py_ocpi.core.enums import ModuleID
@@ -19,11 +20,8 @@ from py_ocpi.modules.locations.schemas import StatusSchedule
 from py_ocpi.modules.locations.v_2_2_1.schemas import EVSE, EVSEPartialUpdate, Location
 from py_ocpi.modules.sessions.v_2_2_1.schemas import Session
 from py_ocpi.modules.tariffs.v_2_2_1.schemas import Tariff
-from py_ocpi.modules.tokens.v_2_2_1.schemas import Token
 from py_ocpi.modules.versions.enums import VersionNumber
 from pydantic.fields import ModelField
-
-from peer.memory import Memory
 
 router = APIRouter()
 SCHEMAS = {"locations": Location, "tariffs": Tariff, "sessions": Session, "cdrs": Cdr}
