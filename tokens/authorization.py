@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 
@@ -136,7 +137,7 @@ def _read(answer: Answer, question: _Question) -> RealtimeAnswer:
     if not answer.is_success:
         return _NO_VERDICT
     try:
-        verdict = codec.decode(v221.AuthorizationInfo, answer.data)
+        verdict = codec.decode(v221.AuthorizationInfo, _only(answer.data))
     except codec.Invalid as error:
         log.warning("authorize.unreadable owners=%s member=%s", len(question.owners), error.path)
         return _NO_VERDICT
@@ -144,6 +145,11 @@ def _read(answer: Answer, question: _Question) -> RealtimeAnswer:
         log.warning("authorize.other_token owners=%s", len(question.owners))
         return _NO_VERDICT
     return _verdict(verdict, question.location)
+
+
+def _only(data: Any) -> Any:
+    """Return the one object of an answer; a library that is in use wraps it into a list (ADR 0026)."""
+    return data[0] if isinstance(data, list) and len(data) == 1 else data
 
 
 def _is_about(token: v221.Token, question: _Question) -> bool:

@@ -97,6 +97,18 @@ def test_any_other_word_than_allowed_refuses(party: Party, randstad: Partner, al
     assert (answer.outcome, answer.authorization_reference, answer.evse_uids) == (allowed, None, ())
 
 
+@pytest.mark.parametrize("allowed", ["ALLOWED", "BLOCKED"])
+def test_a_verdict_wrapped_into_a_list_counts(party: Party, randstad: Partner, allowed: str) -> None:
+    """ADR 0026: a library in use answers with a list of one; there is only one way to read it."""
+    verdict = {"allowed": allowed, "token": randstad.add_token("04A1")}
+    answering(randstad, data=[verdict])
+    assert ask(party).outcome == allowed
+    answering(randstad, data=[verdict, verdict])
+    assert ask(party) == RealtimeAnswer(UNREACHABLE)
+    answering(randstad, data=[])
+    assert ask(party) == RealtimeAnswer(UNREACHABLE)
+
+
 @pytest.mark.parametrize(
     "reply", [{"http_status": 404}, {"http_status": 404, "code": 2004}, {"http_status": 200, "code": 2004}]
 )
