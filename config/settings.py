@@ -171,6 +171,9 @@ OUTBOUND_REQUIRE_HTTPS = env.bool("OUTBOUND_REQUIRE_HTTPS", default=not DEVELOPM
 OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")
 # Reverse proxies of ours in front of the web workers: so many entries of X-Forwarded-For are ours.
 TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)
+# The roaming hub: how long it waits for a party behind it, and the rules of the CPOs there (roaming/hub/fences.py).
+HUB_FORWARD_SECONDS = env.float("HUB_FORWARD_SECONDS", default=15.0)
+HUB_FENCE = "roaming.hub.fences.Unfenced"
 REALTIME_AUTHORIZATION_SECONDS = env.float("REALTIME_AUTHORIZATION_SECONDS", default=3.0)
 COMMAND_TIMEOUT_SECONDS = env.int("COMMAND_TIMEOUT_SECONDS", default=45)
 # How often stations report the meter of a running charge; they are configured to it when they boot.
