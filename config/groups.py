@@ -12,7 +12,7 @@ OPERATORS = {
     "tariffs": {"tariff": "view"},
     "tokens": {"token": "view change", "pull": "view"},
     "roaming": {"platform": "view add change", "party": "view", "endpoint": "view", "lane": "view change",
-                "obligation": "view change", "attempt": "view", "credentialstoken": "view"},
+                "obligation": "view change", "attempt": "view", "credentialstoken": "view", "hubdocument": "view"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
     "charging": {"command": "view", "transaction": "view", "authorization": "view", "unmatchedmessage": "view"},
     "chargers": {"station": "view add change", "stationcall": "view"},

@@ -36,6 +36,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Token lists", "sync", "tokens.pull"),
             ("Deliveries", "outbox", "roaming.obligation"),
             ("Lanes", "alt_route", "roaming.lane"),
+            ("Kept for partners", "inventory_2", "roaming.hubdocument"),
             ("Commands", "terminal", "charging.command"),
         ),
     ),

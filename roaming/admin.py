@@ -20,11 +20,12 @@ from roaming.handshake import (
     suspend_platform,
     unregister,
 )
+from roaming.hub.admin import HubDocumentAdmin
 from roaming.models import CredentialsToken, Endpoint, Party, Platform
 from roaming.operators import OperatorAdmin, ReadOnlyAdmin, ReadOnlyInline, badge, duration, without
 from roaming.pages import PageForm, ask, row_of
 
-__all__ = ["DeliveryAdmin", "LaneAdmin", "PartyAdmin", "PlatformAdmin"]
+__all__ = ["DeliveryAdmin", "HubDocumentAdmin", "LaneAdmin", "PartyAdmin", "PlatformAdmin"]
 
 STATUS_COLOURS = {
     Platform.Status.INVITED: "amber",

@@ -14,7 +14,7 @@ from roaming.auth import Caller
 from roaming.delivery.services import owe_state
 from roaming.hub import local, seeing, store
 from roaming.hub.agreements import parties_for
-from roaming.hub.pushes import hub_push, key_of, kind_of
+from roaming.hub.pushes import hub_push
 from roaming.hub.store import Place
 from roaming.models import Party, Platform
 from roaming.pushes import Message
@@ -42,11 +42,12 @@ def owe_broadcast(
     ]
     if not parties:
         return 0
+    push = hub_push(place.module)
     owed = owe_state(
         own_party=place.recipient,
         parties=parties,
-        kind=kind_of(place.module),
-        object_key=key_of(place),
+        kind=push.kind,
+        object_key=push.key_of(store.row_of(place)),
         changed_fields=changed_fields,
         now=now,
     )

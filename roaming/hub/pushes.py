@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 import msgspec
+from django.db.models import QuerySet
 
 from ocpi import v221
 from ocpi.headers import PartyId
 from roaming.hub import merging, seeing
 from roaming.hub.models import HubDocument
-from roaming.hub.store import Place
 from roaming.models import Lane, Obligation
 from roaming.pushes import Message, Push, register
 
@@ -26,11 +26,6 @@ STATUS, EVSE = "S:", "E:"
 def kind_of(module: str) -> str:
     """Return the kind under which broadcasts of a module are owed."""
     return f"hub_{module}"
-
-
-def key_of(place: Place) -> str:
-    """Return how an obligation names a kept object: owner and id, such as ``NL-TNM/LOC1``."""
-    return f"{place.owner.ocpi_id}/{place.object_key}"
 
 
 class _Owner(msgspec.Struct):
@@ -53,14 +48,23 @@ class HubPush(Push):
     shape = Obligation.Shape.STATE
     lane = Lane.Name.STATIC
 
+    def key_of(self, row: HubDocument) -> str:
+        """Return how an obligation names a kept object: owner and id, such as ``NL-TNM/LOC1``."""
+        return f"{row.owner.ocpi_id}/{row.object_key}"
+
     def load(self, obligations: Sequence[Obligation]) -> Mapping[int, HubDocument]:
         """The documents of a whole batch in one query."""
-        keys = {each.object_key.partition("/")[2] for each in obligations}
-        recipients = {each.own_party_id for each in obligations}
-        rows = HubDocument.objects.filter(recipient__in=recipients, module=self.module, object_key__in=keys)
-        found = {_address(row): row for row in rows.select_related("owner", "recipient")}
+        names = {each.object_key.partition("/")[2] for each in obligations}
+        rows = self.rows(names).filter(
+            recipient__in={each.own_party_id for each in obligations}, module=self.module
+        )
+        found = {(row.recipient_id, self.key_of(row)): row for row in rows.select_related("owner")}
         addresses = {each.pk: (each.own_party_id, each.object_key) for each in obligations}
         return {pk: found[address] for pk, address in addresses.items() if address in found}
+
+    def rows(self, names: Iterable[str]) -> QuerySet[HubDocument]:
+        """Return the rows that these last parts of keys may mean."""
+        return HubDocument.objects.filter(object_key__in=names)
 
     def message(self, obligation: Obligation, *, now: datetime) -> Message | None:
         """The object as it is; nothing when the receiver may not see it (any more)."""
@@ -101,6 +105,14 @@ class HubTokenPush(HubPush):
     kind: ClassVar[str] = kind_of(v221.ModuleID.TOKENS)
     module: ClassVar[str] = v221.ModuleID.TOKENS.value
 
+    def key_of(self, row: HubDocument) -> str:
+        """Owner and number of the row: keys of deliveries are shown to people, and the uid of a card is not (T21)."""
+        return f"{row.owner.ocpi_id}/{row.pk}"
+
+    def rows(self, names: Iterable[str]) -> QuerySet[HubDocument]:
+        """By the numbers."""
+        return HubDocument.objects.filter(pk__in=[int(name) for name in names])
+
     def whole(self, document: bytes) -> Message:
         """PUT of the token under its own type."""
         token = _read(_TokenId, document)
@@ -131,11 +143,6 @@ class HubLocationPush(HubPush):
 def _only_evse(changed_fields: Iterable[str]) -> str | None:
     uids = {field.partition(":")[2] for field in changed_fields}
     return uids.pop() if len(uids) == 1 else None
-
-
-def _address(row: HubDocument) -> tuple[int, str]:
-    place = Place(row.recipient, row.owner, row.module, row.object_key)
-    return row.recipient_id, key_of(place)
 
 
 def _owner(document: bytes) -> PartyId:

@@ -14,9 +14,13 @@ from roaming.routing import audience
 
 
 def visible_owners(asker: Party, *, module: str) -> QuerySet[Party]:
-    """Return the parties whose broadcasts this one may see, and those of ours that it may ask (HUB-30, HUB-34)."""
-    roles = [role.value for role in v221.Role if asker.role in audience(role.value)]
-    return parties_for(asker, module=module, roles=roles)
+    """Return the parties whose broadcasts this one may see (HUB-30, HUB-34)."""
+    return parties_for(asker, module=module, roles=visible_roles(asker))
+
+
+def visible_roles(asker: Party) -> frozenset[str]:
+    """Return the roles of which this party sees what they broadcast."""
+    return frozenset(role.value for role in v221.Role if asker.role in audience(role.value))
 
 
 def may_see(asker: Party, owner: Party, *, module: str, object_key: str) -> bool:

@@ -57,6 +57,14 @@ def find(place: Place) -> bytes | None:
     return None if document is None else bytes(document)
 
 
+def row_of(place: Place) -> HubDocument:
+    """Return the row, deleted or not, without its document. Raises HubDocument.DoesNotExist."""
+    rows = HubDocument.objects.filter(
+        recipient=place.recipient, owner=place.owner, module=place.module, object_key=place.object_key
+    )
+    return rows.select_related("owner").defer("document").get()
+
+
 def lock(place: Place) -> bytes | None:
     """As ``find``, and keep others from writing it until the end of the transaction."""
     row = _rows(place).select_for_update().only("document").first()
