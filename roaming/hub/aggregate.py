@@ -99,7 +99,7 @@ def _sources(
     """Return the lists in their fixed order. Raises OcpiError 404 for a module without lists."""
     if module not in SHAREABLE | LIVE or caller.own_party is None:
         raise not_found()
-    asker = seeing.asker(caller, asking_roles(module))
+    asker = seeing.asking_party(caller, asking_roles(module))
     seen, asked = seeing.visible_roles(asker), frozenset[str]()
     if asker.role in asking_roles(module):
         asked = frozenset(owning_roles(module))

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from roaming.auth import Caller
 from roaming.delivery.services import owe_state
 from roaming.hub import local, seeing, store
-from roaming.hub.agreements import parties_for
+from roaming.hub.agreements import reachable_parties
 from roaming.hub.pushes import hub_push
 from roaming.hub.store import Place
 from roaming.models import Party, Platform
@@ -31,14 +31,13 @@ def owe_broadcast(
     Left out are parties that are not there now (HUB-36) and those on the sender's own platform (HUB-35); platforms that
     are not connected or offer no such receiver by ``owe_state`` itself. Without ``changed_fields`` it is owed as a whole.
     """
-    reachable = parties_for(place.owner, module=place.module, roles=audience(place.owner.role))
-    others = (
-        reachable.filter(presence=Party.Presence.CONNECTED).exclude(platform=None).exclude(platform=sender)
-    )
     parties = [
         party
-        for party in others
-        if seeing.is_open_to(party, place.owner, module=place.module, object_key=place.object_key)
+        for party in _concerned(place)
+        if not party.is_own
+        and party.platform_id != sender.pk
+        and party.presence == Party.Presence.CONNECTED
+        and seeing.is_open_to(party, place.owner, module=place.module, object_key=place.object_key)
     ]
     if not parties:
         return 0
@@ -60,11 +59,11 @@ def tell_own_parties(place: Place, request: HttpRequest, caller: Caller) -> None
 
     A view stores it as if its owner had put it there; that it could not is logged, and made good by the next push.
     """
-    reachable = parties_for(place.owner, module=place.module, roles=audience(place.owner.role))
     parties = [
         party
-        for party in reachable.filter(platform=None)
-        if seeing.is_open_to(party, place.owner, module=place.module, object_key=place.object_key)
+        for party in _concerned(place)
+        if party.is_own
+        and seeing.is_open_to(party, place.owner, module=place.module, object_key=place.object_key)
     ]
     if not parties:
         return
@@ -73,11 +72,16 @@ def tell_own_parties(place: Place, request: HttpRequest, caller: Caller) -> None
         answer = local.dispatched(
             request, caller, to=party, interface=(place.module, "RECEIVER"), message=_whole(place, document)
         )
-        if answer.status_code >= 300:
+        if not local.is_accepted(answer):
             log.error(
                 "hub.own_party_missed module=%s party=%s http=%s",
                 place.module, party.ocpi_id, answer.status_code,
             )  # fmt: skip
+
+
+def _concerned(place: Place) -> list[Party]:
+    """The parties that learn of what this owner broadcasts (HUB-30, HUB-34)."""
+    return reachable_parties(place.owner, module=place.module, roles=audience(place.owner.role))
 
 
 def _whole(place: Place, document: bytes | None) -> Message:

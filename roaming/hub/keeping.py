@@ -1,13 +1,13 @@
 """What all views share that keep what partners push: to which party of ours it goes, and whose it is."""
 
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from django.http import HttpRequest
 
-from ocpi import codec, v221
+from ocpi import v221
 from ocpi.headers import PartyId
 from ocpi.http import read_body
-from ocpi.status import OcpiError, StatusCode, not_found
+from ocpi.status import OcpiError, StatusCode, invalid, not_found
 from ocpi.views import OcpiView
 from roaming.auth import Caller
 from roaming.hub import merging, seeing
@@ -24,7 +24,6 @@ class KeptView(OcpiView):
 
     # Set by the authentication of every view.
     caller: Caller
-    open_to: ClassVar[frozenset[str]] = frozenset({"C"})
 
     @property
     def module(self) -> str:
@@ -55,8 +54,10 @@ class KeptView(OcpiView):
     def body(self) -> bytes:
         """Return the JSON text of the request, checked to be an object. Raises as ``read_json`` does, and Invalid."""
         django_request: HttpRequest = self.request._request
+        # The parsed value is remembered: the view decodes from it.
+        if not isinstance(self.payload, dict):
+            raise invalid("the body must be an object")
         body = read_body(django_request)
-        codec.parse(body)
         merging.members(body)
         return body
 

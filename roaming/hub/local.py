@@ -3,15 +3,27 @@
 from dataclasses import replace
 from urllib.parse import urlencode
 
+import msgspec
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import Resolver404, resolve
 
 from ocpi.http import BODY, respond_to_error
 from ocpi.interfaces import interface_path
-from ocpi.status import not_found
+from ocpi.status import is_success, not_found
 from roaming.auth import CALLER, Caller
 from roaming.models import Party
 from roaming.pushes import Message
+
+
+class _Envelope(msgspec.Struct):
+    status_code: int
+
+
+def is_accepted(answer: HttpResponse) -> bool:
+    """Tell whether one of our own views took what it was handed."""
+    return answer.status_code < 300 and is_success(
+        msgspec.json.decode(answer.content, type=_Envelope).status_code
+    )
 
 
 def dispatched(

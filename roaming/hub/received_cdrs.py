@@ -29,7 +29,7 @@ class CdrsView(KeptView):
         """Keep a CDR for ever, and say where it can be read (CDR-05); the same one again changes nothing (CDR-06)."""
         now = timezone.now()
         recipient, body = self.recipient(), self.body()
-        cdr = codec.decode_bytes(v221.CDR, body)
+        cdr = codec.decode(v221.CDR, self.payload)
         owner = self.owner_among_callers(PartyId.of(cdr.country_code, cdr.party_id))
         if owner is None:
             raise invalid("party_id: is no party of this platform")

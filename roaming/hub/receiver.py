@@ -58,7 +58,7 @@ class ObjectView(KeptView):
         now = timezone.now()
         recipient, body = self.recipient(), self.body()
         owner = self._owner(self._stated_owner(PartyId.of(country_code, party_id), recipient))
-        obj: Any = codec.decode_bytes(self._type_of(ids), body)
+        obj: Any = codec.decode(self._type_of(ids), self.payload)
         require_identity(obj, owner.ocpi_id, ids)
         require_present(obj, now)
         place = Place(recipient, owner, self.module, self.key_of(obj, ids))
@@ -118,7 +118,7 @@ class ObjectView(KeptView):
         mine = self.owner_among_callers(owner)
         if mine is not None:
             return Place(recipient, mine, self.module, key)
-        asker = seeing.asker(self.caller, asking_roles(self.module))
+        asker = seeing.asking_party(self.caller, asking_roles(self.module))
         theirs = seeing.role_of(rows_of(owner), owning_roles(self.module))
         if recipient.role != v221.Role.HUB or theirs is None:
             return None

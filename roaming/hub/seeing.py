@@ -2,20 +2,13 @@
 
 from collections.abc import Iterable
 
-from django.db.models import QuerySet
-
 from ocpi import v221
 from ocpi.status import unauthorized
 from roaming.auth import Caller
-from roaming.hub.agreements import parties_for
+from roaming.hub.agreements import is_agreed
 from roaming.hub.fences import fence
 from roaming.models import Party
 from roaming.routing import audience
-
-
-def visible_owners(asker: Party, *, module: str) -> QuerySet[Party]:
-    """Return the parties whose broadcasts this one may see (HUB-30, HUB-34)."""
-    return parties_for(asker, module=module, roles=visible_roles(asker))
 
 
 def visible_roles(asker: Party) -> frozenset[str]:
@@ -25,9 +18,9 @@ def visible_roles(asker: Party) -> frozenset[str]:
 
 def may_see(asker: Party, owner: Party, *, module: str, object_key: str) -> bool:
     """Tell whether a party may see one object that was broadcast by another."""
-    if asker.role not in audience(owner.role):
+    if asker.role not in audience(owner.role) or not owner.is_active:
         return False
-    if not visible_owners(asker, module=module).filter(pk=owner.pk).exists():
+    if not is_agreed(asker, owner, module=module):
         return False
     return is_open_to(asker, owner, module=module, object_key=object_key)
 
@@ -39,7 +32,7 @@ def is_open_to(asker: Party, owner: Party, *, module: str, object_key: str) -> b
     return fence().may_see(party=asker, owner=owner, location_id=object_key)
 
 
-def asker(caller: Caller, roles: Iterable[str]) -> Party:
+def asking_party(caller: Caller, roles: Iterable[str]) -> Party:
     """Return the acting party in the role that a module is meant for: of one that is CPO and eMSP the right one.
 
     Raises OcpiError 401 when nobody acts.

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_both_ways_to_ask_who_is_reachable_agree() -> None:
-    """HUB-28: for every status, with and without modules, in both directions, own and given-up parties included."""
+    """HUB-53: for every status, with and without modules, in both directions, own and given-up parties included."""
     asker = PartyFactory(country_code="NL", party_id="EMS")
     OwnPartyFactory()
     states = [*product(Agreement.Status, ([], ["locations"], ["tokens", "tariffs"])), None]

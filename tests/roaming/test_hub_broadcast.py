@@ -133,7 +133,7 @@ def test_what_an_other_party_sends_goes_to_cpos_only(start: Start) -> None:
 
 
 def test_without_an_agreement_nobody_is_told(cpo: PartnerClient, start: Start) -> None:
-    """HUB-28, HUB-30: none, planned, ended, or for another module: nothing is owed."""
+    """HUB-30: none, planned, ended, or for another module: nothing is owed."""
     parties = [start("EMSP", "NL", name) for name in ("NON", "PLA", "END", "MOD")]
     for (_, client), status in zip(
         parties[1:3], (Agreement.Status.PLANNED, Agreement.Status.ENDED), strict=True
@@ -150,7 +150,7 @@ def test_without_an_agreement_nobody_is_told(cpo: PartnerClient, start: Start) -
 
 
 def test_an_agreement_that_ends_meanwhile_ends_the_push(cpo: PartnerClient, start: Start) -> None:
-    """HUB-28: it is looked at again when the request is made."""
+    """It is looked at again when the request is made."""
     platform, emsp = start("EMSP", "NL", "EMS")
     hub.agree(cpo, emsp)
     push(cpo, "locations", hub.location(cpo))
@@ -248,7 +248,7 @@ def told(cpo: PartnerClient, start: Start) -> tuple[Partner, dict[str, Any]]:
 def test_a_status_is_one_patch_for_whoever_has_the_location(
     cpo: PartnerClient, told: tuple[Partner, dict[str, Any]]
 ) -> None:
-    """HUB-30, HUB-33, LOC-12: status and the owner's stamp."""
+    """HUB-30, HUB-33: status and the owner's stamp."""
     platform, document = told
     status = {"status": "CHARGING", "last_updated": hub.LATER}
     cpo.patch(hub.url("locations", document, "bay-1"), status)
@@ -391,7 +391,7 @@ def test_a_get_is_never_broadcast(cpo: PartnerClient, told: tuple[Partner, dict[
 
 
 def test_cpos_hosted_here_learn_of_broadcast_tokens(settings: Any) -> None:
-    """HUB-30, HUB-41, HUB-44: as if the owner had put them there, whole also after a PATCH; a repetition heals."""
+    """HUB-30, HUB-41: as if the owner had put them there, whole also after a PATCH; a repetition heals."""
     hub.own("CPO", "YRD")
     emsp = hub.member("EMSP", "NL", "EMS")
     document = hub.token(emsp)

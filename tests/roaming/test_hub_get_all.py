@@ -80,7 +80,7 @@ def test_what_is_shown_is_what_was_pushed(emsp: PartnerClient) -> None:
 
 
 def test_only_what_the_asker_may_see_is_counted(emsp: PartnerClient) -> None:
-    """HUB-27, HUB-28, HUB-34, HUB-53: by agreement and module; a CPO asks for no Locations of CPOs."""
+    """HUB-34, HUB-53: by agreement and module; a CPO asks for no Locations of CPOs."""
     seen, unseen, tariffs_only = (hub.member("CPO", "NL", name) for name in ("SEE", "UNS", "TAR"))
     rival = hub.member("CPO", "DE", "RIV")
     hub.agree(seen, emsp, rival)
@@ -166,7 +166,7 @@ def granted(party: Party, own_party: Party, *numbers: int) -> None:
 
 
 def test_cpos_hosted_here_come_first_with_what_their_grants_open(emsp: PartnerClient) -> None:
-    """HUB-06, HUB-51, HUB-52, HUB-53: each page crosses from one party to the next; no agreement is needed."""
+    """HUB-51, HUB-52, HUB-53: each page crosses from one party to the next; no agreement is needed."""
     stranger = hub.member("EMSP", "DE", "RMO")
     first, second = hub.own("CPO", "YRD"), hub.own("CPO", "YR2")
     assert emsp.party is not None
@@ -303,7 +303,7 @@ def fill(
 def test_sessions_are_read_from_each_cpo_in_the_name_of_the_asker(
     emsp: PartnerClient, start: Callable[..., Cpo]
 ) -> None:
-    """HUB-10, HUB-12, HUB-51, HUB-52, HUB-53, SES-02: TO = CPO, FROM = requester, from some moment on; nothing is kept."""
+    """HUB-12, HUB-51, HUB-52, HUB-53, SES-02: TO = CPO, FROM = requester, from some moment on; nothing is kept."""
     other = hub.member("EMSP", "DE", "RMO")
     cpos = [start("CP1"), start("CP2", page_size=2), start("CP3")]
     for cpo in cpos:
@@ -369,7 +369,7 @@ def test_one_that_does_not_answer_is_named(
 
 
 def test_one_that_is_known_to_be_away_is_left_out(emsp: PartnerClient, start: Callable[..., Cpo]) -> None:
-    """HUB-20, HUB-28: OFFLINE, suspended, or without an agreement; in the middle of a crawl it is missed by name."""
+    """HUB-22: OFFLINE, suspended, or without an agreement; in the middle of a crawl it is missed by name."""
     cpos = [start("CP1"), start("CP2"), start("CP3"), start("CP4")]
     for cpo in cpos:
         fill(cpo, emsp, 2)
@@ -434,7 +434,7 @@ def test_a_cpo_gets_no_sessions_of_cpos(emsp: PartnerClient, start: Callable[...
 def test_cdrs_of_cpos_hosted_here_stand_beside_live_ones(
     emsp: PartnerClient, start: Callable[..., Cpo]
 ) -> None:
-    """HUB-51, CDR-01: nothing of ours for this asker, two of a CPO behind us; pages are bounded."""
+    """HUB-51: nothing of ours for this asker, two of a CPO behind us; pages are bounded."""
     hub.own("CPO", "YRD")
     cpo = start("CP1")
     hub.agree(cpo[1], emsp)

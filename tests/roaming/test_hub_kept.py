@@ -155,7 +155,7 @@ def test_a_cdr_of_somebody_else_s_is_refused(cpo: PartnerClient, fleet: Party) -
 
 
 def test_two_parties_of_a_platform_may_use_the_same_id(cpo: PartnerClient, fleet: Party) -> None:
-    """DIS-17, CDR-08: each reads its own at the same URL."""
+    """DIS-17: each reads its own at the same URL."""
     assert cpo.party is not None
     other = hub.to(hub.member("CPO", "NL", "TN2", platform=cpo.party.platform), fleet)
     for each in (cpo, other):
@@ -164,7 +164,7 @@ def test_two_parties_of_a_platform_may_use_the_same_id(cpo: PartnerClient, fleet
 
 
 def test_a_cpo_receives_no_sessions(cpo: PartnerClient, fleet: Party) -> None:
-    """HUB-05, HUB-06: 404 for every method where no party of ours receives such things; nothing is kept."""
+    """404 for every method where no party of ours receives such things; nothing is kept."""
     to_cpo = hub.to(cpo, hub.own("CPO", "YRD"))
     document = hub.session(cpo, fleet)
     url = hub.url("sessions", document)
@@ -181,7 +181,7 @@ def test_a_cpo_receives_no_sessions(cpo: PartnerClient, fleet: Party) -> None:
 
 
 def test_a_party_of_ours_in_two_roles_receives_as_emsp(cpo: PartnerClient) -> None:
-    """HUB-06: BE-YRD is CPO and eMSP."""
+    """BE-YRD is CPO and eMSP."""
     both = hub.own("EMSP", "YRD")
     sender = hub.to(cpo, both)
     document = hub.session(cpo, both)
@@ -199,6 +199,7 @@ def test_what_was_sent_to_one_party_is_kept_apart_from_broadcasts(cpo: PartnerCl
     url = hub.url("locations", shown)
     assert cpo.put(url, special).http_status == 201
     assert (Obligation.objects.count(), emsp.get(url).http_status) == (0, 404)
+    assert emsp.get(f"{hub.SENDER}/locations").data == []
     assert to_hub.put(url, shown).http_status == 201
     assert (cpo.get(url).data, to_hub.get(url).data, emsp.get(url).data) == (special, shown, shown)
 
