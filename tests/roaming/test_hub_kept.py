@@ -204,6 +204,26 @@ def test_what_was_sent_to_one_party_is_kept_apart_from_broadcasts(cpo: PartnerCl
     assert (cpo.get(url).data, to_hub.get(url).data, emsp.get(url).data) == (special, shown, shown)
 
 
+def test_a_broadcast_reaches_the_emsp_that_is_hosted_here(cpo: PartnerClient, fleet: Party) -> None:
+    """HUB-30, HUB-42: whole after a change of one bay, deleted with its owner's DELETE; nothing goes out for it."""
+    assert cpo.party is not None
+    to_hub = hub.acting(cpo.party, str(cpo.token))
+    location, price = hub.location(cpo), hub.tariff(cpo)
+    to_hub.put(hub.url("locations", location), location)
+    to_hub.put(hub.url("tariffs", price), price)
+    status = {"status": "CHARGING", "last_updated": hub.LATER}
+    to_hub.patch(hub.url("locations", location, "BAY-1"), status)
+    held = HubDocument.objects.filter(recipient=fleet)
+    assert sorted(held.values_list("module", "object_key")) == [
+        ("locations", "UTRECHT-1"),
+        ("tariffs", "DAY"),
+    ]
+    assert cpo.get(hub.url("locations", location, "BAY-1")).data == hub.evse("BAY-1") | status
+    assert to_hub.call("DELETE", hub.url("tariffs", price)).status_code == 1000
+    assert cpo.get(hub.url("tariffs", price)).http_status == 404
+    assert Obligation.objects.count() == 0
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_pushes_at_once_the_newer_one_stays(cpo: PartnerClient, fleet: Party) -> None:
     """DIS-28, OBJ-13: PUTs and PATCHes side by side; no period is lost or doubled."""
