@@ -138,7 +138,7 @@ class ChangeableView(ObjectView):
         now = timezone.now()
         recipient, body = self.recipient(), self.body()
         owner = self._owner(PartyId.of(country_code, party_id))
-        if merging.members(body).get(merging.STAMP, b"null") == b"null":
+        if self.payload.get(merging.STAMP) is None:
             raise invalid("last_updated: is required in a PATCH")
         key = self.key_of(None, ids)
         place = found(Place(recipient, owner, self.module, key) if may_be_id(key) else None)
