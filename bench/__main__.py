@@ -22,7 +22,14 @@ from bench import table
 from bench.servers import installation
 from config.datadir import ROOT
 
-PARTS = ("serving", "core", "fanout")
+# Part → module.
+PARTS = {
+    "serving": "serving",
+    "core": "core",
+    "fanout": "fanout",
+    "broadcast": "hub_broadcast",
+    "getall": "hub_get_all",
+}
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 
@@ -68,7 +75,7 @@ def _measured(options: Any, began: float) -> Iterator[table.Row]:
     seed = planting.found() or planting.plant(size, now=timezone.now())
     print(f"planted after {time.monotonic() - began:.0f} s", flush=True)
     for name in PARTS if options.only is None else [options.only]:
-        part = importlib.import_module(f"bench.{name}")
+        part = importlib.import_module(f"bench.{PARTS[name]}")
         for row in part.measure(seed, quick=options.quick, now=timezone.now()):
             print(table.line(row), flush=True)
             yield row

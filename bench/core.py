@@ -54,7 +54,7 @@ def _authorize(seed: Seed, bare: psycopg.Connection[Any], seconds: float) -> Row
     recording = Recording.of(work)
     reference = Decision.objects.order_by("-id")[0].ref.encode()
     fresh = (b"b-%010d" % number for number in count(time.time_ns() // 1_000_000 % 10**9))
-    ours, theirs = _side_by_side(
+    ours, theirs = side_by_side(
         work, lambda: recording.replay(bare, instead=(reference, next(fresh))), bare, seconds
     )
     return share("authorize: a card at the reader", ours=ours, bare=theirs, of_bare=0.5)
@@ -78,7 +78,7 @@ def _status(seed: Seed, bare: psycopg.Connection[Any], seconds: float) -> Row:
 
     # As many as there are bays and back again: each replayed one finds the state that it was recorded in.
     recordings = cycle([Recording.of(work) for _ in range(2 * len(seed.shared) * EVSES)])
-    ours, theirs = _side_by_side(work, lambda: next(recordings).replay(bare), bare, seconds)
+    ours, theirs = side_by_side(work, lambda: next(recordings).replay(bare), bare, seconds)
     return rate("EVSE status: row, views of 20 partners, outbox", per_second=ours, bare=theirs, goal=300)
 
 
@@ -111,7 +111,7 @@ def _seal(most: int, now: datetime) -> Row:
     return rate("seal one CDR of 20 periods", per_second=per_second, goal=200)
 
 
-def _side_by_side(
+def side_by_side(
     ours: Callable[[], None], theirs: Callable[[], None], bare: psycopg.Connection[Any], seconds: float
 ) -> tuple[float, float]:
     """Rates per second of processor time, from turns that meet the same noise; the first ones only warm up."""

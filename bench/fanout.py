@@ -46,9 +46,9 @@ class Change:
 class Partners:
     """The process of the partners, and what they were told."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int = PARTNERS) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.partners", str(PARTNERS)], cwd=ROOT, text=True,
+            [sys.executable, "-m", "bench.partners", str(count)], cwd=ROOT, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         self.ports: list[int] = json.loads(self._read())

@@ -13,7 +13,7 @@ OPERATORS = {
     "tariffs": {"tariff": "view"},
     "tokens": {"token": "view change", "pull": "view"},
     "roaming": {"platform": "view add change", "party": "view change", "endpoint": "view", "lane": "view change",
-                "agreement": "view add change",
+                "agreement": "view add change", "hubdocument": "view",
                 "obligation": "view change", "attempt": "view", "credentialstoken": "view",
                 "finding": "view", "comparison": "view"},
     "charging_sessions": {"session": "view", "meterreading": "view"},

@@ -176,6 +176,8 @@ OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")
 TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)
 # A hub asks a platform that it has not heard of for so long whether it is still there.
 HUB_PRESENCE_SECONDS = env.float("HUB_PRESENCE_SECONDS", default=300.0)
+# How long the hub waits for a party behind it: shorter than the patience of usual clients (HUB-19).
+HUB_FORWARD_SECONDS = env.float("HUB_FORWARD_SECONDS", default=15.0)
 REALTIME_AUTHORIZATION_SECONDS = env.float("REALTIME_AUTHORIZATION_SECONDS", default=3.0)
 # A known, valid card whose whitelist says ALLOWED: ask its owner at each tap (on), or use what it told us (off).
 REALTIME_WHEN_ALLOWED = env.bool("REALTIME_WHEN_ALLOWED", default=False)

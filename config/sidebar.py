@@ -47,6 +47,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     (
         "Hub",
         (
+            ("Kept for partners", "inventory_2", "roaming.hubdocument"),
             ("Fences", "fence", "access.fencedlocation"),
             ("Passes", "key", "access.pass"),
         ),

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 CONTENT_TYPE = "application/json"
 # Longer than a megabyte needs on a poor line; a thread that waits for a body serves nobody else.
 BODY_SECONDS = 5.0
+BODY = "ocpi.body"
+"""Where ``read_body`` keeps what it has read, in ``request.META``; no header of a request has such a name."""
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _JSON_TYPE = re.compile(r"application/(?:[a-z0-9.-]+\+)?json", re.ASCII)
@@ -87,10 +89,23 @@ def respond_to_error(error: OcpiError) -> HttpResponse:
 
 
 def read_json(request: HttpRequest) -> Any:
-    """Return the parsed body of a request; call it once.
+    """Return the parsed body of a request. Raises what ``read_body`` raises, and MalformedJson."""
+    return codec.parse(read_body(request))
 
-    Raises MalformedJson, or OcpiError with HTTP 413 (too long) or 415 (another type or encoding than JSON).
+
+def read_body(request: HttpRequest) -> bytes:
+    """Return the bytes of a JSON body, read once and remembered with the request.
+
+    Raises MalformedJson for a body that broke off, OcpiError with HTTP 413 (too long) or 415 (another type or encoding
+    than JSON).
     """
+    body = request.META.get(BODY)
+    if body is None:
+        body = request.META[BODY] = _received(request)
+    return bytes(body)
+
+
+def _received(request: HttpRequest) -> bytes:
     _require_json_type(request)
     stream, length = _body(request)
     if length > codec.MAX_BYTES:
@@ -104,7 +119,7 @@ def read_json(request: HttpRequest) -> Any:
         raise codec.MalformedJson(f"the body broke off, or took longer than {BODY_SECONDS:g} seconds")
     if len(body) > codec.MAX_BYTES:
         raise _too_long()
-    return codec.parse(body)
+    return body
 
 
 def _in_time(request: HttpRequest) -> contextlib.AbstractContextManager[None]:
@@ -258,6 +273,7 @@ __all__ = [
     "Page",
     "error_for_http_status",
     "exception_handler",
+    "read_body",
     "read_json",
     "respond",
     "respond_to_error",

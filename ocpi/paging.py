@@ -49,13 +49,15 @@ def next_link(
     following = query.offset + query.limit
     if following >= total:
         return None
-    parameters = dict(extra or {})
-    if query.date_from is not None:
-        parameters["date_from"] = _text(query.date_from)
-    if query.date_to is not None:
-        parameters["date_to"] = _text(query.date_to)
-    parameters |= {"offset": str(following), "limit": str(query.limit)}
+    parameters = dict(extra or {}) | page_parameters(query._replace(offset=following))
     return f"{url}?{urlencode(parameters)}"
+
+
+def page_parameters(query: PageQuery) -> dict[str, str]:
+    """Return the parameters of a list call as text, instants to the last digit."""
+    window = {"date_from": query.date_from, "date_to": query.date_to}
+    dates = {name: _text(instant) for name, instant in window.items() if instant is not None}
+    return dates | {"offset": str(query.offset), "limit": str(query.limit)}
 
 
 def link_header(url: str) -> str:

@@ -148,8 +148,8 @@ class ReceiverView(OcpiView):
         now = timezone.now()
         owner = self._owner(country_code, party_id)
         obj: Any = codec.decode(self.object_type, self.payload)
-        _require_identity(obj, owner, ids)
-        _require_present(obj, now)
+        require_identity(obj, owner, ids)
+        require_present(obj, now)
         is_new = self.store(self.caller, owner, ids, obj, now)
         return respond(http_status=201 if is_new else 200)
 
@@ -167,8 +167,8 @@ class ReceiverView(OcpiView):
             if current is None:
                 raise not_found()
             changed = codec.merge(current, patch)
-            _require_identity(changed, owner, ids)
-            _require_present(changed, now)
+            require_identity(changed, owner, ids)
+            require_present(changed, now)
             if self._is_news(current, changed):
                 self.store(self.caller, owner, ids, changed, now)
         return respond()
@@ -191,7 +191,7 @@ class ReceiverView(OcpiView):
         return owner
 
 
-def _require_identity(obj: Any, owner: PartyId, ids: Mapping[str, str]) -> None:
+def require_identity(obj: Any, owner: PartyId, ids: Mapping[str, str]) -> None:
     """Refuse an object that is another one than its URL says (OBJ-09, OBJ-11)."""
     expected: dict[str, str] = {}
     if hasattr(obj, "country_code") and hasattr(obj, "party_id"):
@@ -204,7 +204,7 @@ def _require_identity(obj: Any, owner: PartyId, ids: Mapping[str, str]) -> None:
             raise invalid(f"{member}: must be the one in the URL")
 
 
-def _require_present(obj: msgspec.Struct, now: datetime) -> None:
+def require_present(obj: msgspec.Struct, now: datetime) -> None:
     """Refuse an object from the future: it would block every later change (B19)."""
     last_updated = getattr(obj, "last_updated", None)
     if last_updated is not None and last_updated > now + MAX_CLOCK_DIFFERENCE:

@@ -22,6 +22,7 @@ from roaming.handshake import (
     suspend_platform,
     unregister,
 )
+from roaming.hub.admin import HubDocumentAdmin
 from roaming.hub.admin_agreements import AgreementAdmin, presence_badge
 from roaming.models import CredentialsToken, Endpoint, Party, Platform
 from roaming.operators import OperatorAdmin, ReadOnlyInline, badge, duration, without
@@ -33,6 +34,7 @@ __all__ = [
     "ComparisonAdmin",
     "DeliveryAdmin",
     "FindingAdmin",
+    "HubDocumentAdmin",
     "LaneAdmin",
     "PartyAdmin",
     "PlatformAdmin",

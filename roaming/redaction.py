@@ -1,6 +1,7 @@
 """Documents as people may read them: a token's uid is personal data and stays out of pages (T21, 6.4)."""
 
 import json
+import re
 from typing import Any
 
 from roaming.operators import masked
@@ -10,6 +11,15 @@ _HOLDERS = frozenset({"token", "cdr_token"})
 _SECRET = frozenset({"uid", "visual_number"})
 # OCPP's names for the same thing, wherever they stand.
 _ID_TAGS = frozenset({"idTag", "parentIdTag", "idToken"})
+
+
+# The path of a token's own URL, up to its uid.
+_TOKEN_URL = re.compile(r"(/tokens/[^/?]+/[^/?]+/)([^/?]+)")
+
+
+def readable_url(url: str) -> str:
+    """A URL as people may read it: the uid in that of a token is masked."""
+    return _TOKEN_URL.sub(lambda match: match.group(1) + masked(match.group(2)), url)
 
 
 def readable(body: bytes) -> str:

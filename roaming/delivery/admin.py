@@ -18,7 +18,7 @@ from roaming.delivery.models import Attempt, Lane, Obligation
 from roaming.delivery.rendering import forget_changes
 from roaming.operators import ReadOnlyAdmin, ReadOnlyInline, badge, duration, json_block, run_each, without
 from roaming.pages import PageForm, SecondPerson, ask, row_of
-from roaming.redaction import readable
+from roaming.redaction import readable, readable_url
 
 State = Obligation.State
 STATE_COLOURS = {
@@ -67,7 +67,7 @@ class AttemptInline(ReadOnlyInline):
     fields = (
         "started_at",
         "method",
-        "url",
+        "shown_url",
         "outcome",
         "http_status",
         "ocpi_status",
@@ -75,7 +75,13 @@ class AttemptInline(ReadOnlyInline):
         "error",
         "request_id",
     )
+    readonly_fields = ("shown_url",)
     per_page = 20
+
+    @display(description="URL")
+    def shown_url(self, attempt: Attempt) -> str:
+        """Where it went; without the uid of a token."""
+        return readable_url(attempt.url)
 
 
 @admin.register(Obligation)

@@ -10,12 +10,27 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
+from roaming import rawsql
 from roaming.hub.models import Agreement
 from roaming.hub.telling import take_turns, tell
 from roaming.models import Party
 from roaming.routing import FUNCTIONAL
 
-__all__ = ["agreement_between", "is_agreed", "parties_for", "set_agreement"]
+__all__ = ["agreement_between", "is_agreed", "parties_for", "reachable_parties", "set_agreement"]
+
+_FIELDS = tuple(field.attname for field in Party._meta.concrete_fields)
+# The rule of ``parties_for`` by hand: before every page of a merged list, the ORM would take longer to write it than
+# the database to answer.
+_REACHABLE = f"""
+SELECT {", ".join(f'p."{field.column}"' for field in Party._meta.concrete_fields)}
+FROM {Party._meta.db_table} p
+WHERE p.is_active AND p.role = ANY(%(roles)s::varchar[]) AND p.id <> %(party)s
+  AND (p.platform_id IS NULL OR EXISTS (
+    SELECT 1 FROM {Agreement._meta.db_table} a
+    WHERE a.one_id = least(p.id, %(party)s) AND a.other_id = greatest(p.id, %(party)s) AND a.status = 'ACTIVE'
+      AND (a.modules = '{{}}' OR %(module)s = ANY(a.modules))))
+ORDER BY p.id
+"""
 
 
 def agreement_between(one: Party, other: Party) -> Agreement | None:
@@ -41,6 +56,12 @@ def parties_for(party: Party, *, module: str, roles: Collection[str]) -> QuerySe
     others = named.filter(one=party).values("other")
     reachable = Q(platform=None) | Q(pk__in=ones) | Q(pk__in=others)
     return Party.objects.filter(reachable, role__in=roles, is_active=True).exclude(pk=party.pk).order_by("pk")
+
+
+def reachable_parties(party: Party, *, module: str, roles: Collection[str]) -> list[Party]:
+    """Return what ``parties_for`` selects."""
+    rows = rawsql.fetch(_REACHABLE, {"party": party.pk, "module": module, "roles": list(roles)})
+    return [Party.from_db("default", _FIELDS, row) for row in rows]
 
 
 def set_agreement(

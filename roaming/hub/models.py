@@ -77,7 +77,9 @@ class HubDocument(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.module} {self.object_key} of {self.owner}"
+        # The uid of a card stays out of pages (T21).
+        name = self.pk if self.module == "tokens" else self.object_key
+        return f"{self.module} {name} of {self.owner}"
 
 
 class HubTrail(models.Model):

@@ -32,7 +32,16 @@ from ocpi import codec
 from roaming.checks import findings
 from roaming.connections import issue
 from roaming.hub.agreements import set_agreement
-from roaming.models import Agreement, Attempt, Comparison, CredentialsToken, Obligation, Party
+from roaming.hub.pushes import hub_push
+from roaming.models import (
+    Agreement,
+    Attempt,
+    Comparison,
+    CredentialsToken,
+    HubDocument,
+    Obligation,
+    Party,
+)
 from roaming.secrets import write_outbound_token
 from sessions.models import Session
 from tests.cdrs.rows import in_review, sealed
@@ -195,7 +204,26 @@ def _deliveries(party: Party, now: datetime) -> Obligation:
         http_status=200, ocpi_status=2001, outcome="PARK", error=SCRIPT, milliseconds=31,
     )  # fmt: skip
     parked.refresh_from_db()
+    _broadcast(party, parked, now)
     return parked
+
+
+def _broadcast(party: Party, parked: Obligation, now: datetime) -> None:
+    """A card that the partner pushed to a party of ours, and its delivery to somebody else: the uid is in all of it."""
+    token = codec.encode(token_object(issuer=SCRIPT))
+    kept = HubDocument.objects.create(
+        recipient=parked.own_party, owner=party, module="tokens", object_key=f"{CARD}/RFID", document=token,
+        last_updated=now,
+    )  # fmt: skip
+    push = hub_push("tokens")
+    sent = Obligation.objects.create(
+        lane=parked.lane, own_party=parked.own_party, party=party, shape=push.shape, kind=push.kind,
+        object_key=push.key_of(kept), state=Obligation.State.ACKED,
+    )  # fmt: skip
+    Attempt.objects.create(
+        obligation=sent, ended_at=now, worker="w1", request_id="r2", method="PUT",
+        url=f"https://partner.example/tokens/NL/EMS/{CARD}?type=RFID", outcome="ACK", milliseconds=9,
+    )  # fmt: skip
 
 
 def everything() -> dict[str, str]:
