@@ -1,6 +1,7 @@
 """GET all: the lists of all parties as one, with nothing in it that the asker may not see."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
