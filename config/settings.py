@@ -159,6 +159,28 @@ OCPI_INTERFACES = {
     ("tokens", "RECEIVER"): "tokens.urls.receiver",
     ("commands", "RECEIVER"): "charging.urls.receiver",
 }
+# What an installation with a HUB party serves besides: the other side of every functional module (VER-06). Requests
+# for parties elsewhere never reach these routes.
+OCPI_HUB_INTERFACES = {
+    ("locations", "RECEIVER"): "roaming.hub.urls.locations_receiver",
+    ("tariffs", "RECEIVER"): "roaming.hub.urls.tariffs_receiver",
+    ("sessions", "RECEIVER"): "roaming.hub.urls.sessions_receiver",
+    ("cdrs", "RECEIVER"): "roaming.hub.urls.cdrs_receiver",
+    ("tokens", "SENDER"): "roaming.hub.urls.tokens_sender",
+    ("commands", "SENDER"): "roaming.hub.urls.commands_sender",
+    ("chargingprofiles", "SENDER"): "roaming.hub.urls.chargingprofiles_sender",
+    ("chargingprofiles", "RECEIVER"): "roaming.hub.urls.chargingprofiles_receiver",
+}
+# Layers around the views of everything below /ocpi, the outermost first.
+OCPI_MIDDLEWARE = ["roaming.hub.middleware.HubMiddleware"]
+# A target that has not answered after this time is reported as 4002; shorter than the usual patience of clients.
+HUB_FORWARD_SECONDS = env.float("HUB_FORWARD_SECONDS", default=15.0)
+# Forwarded requests that one web worker waits for at the same time, in all and per target. The first is below the
+# number of its threads (config/stack.py), so that hanging targets never take the last one.
+HUB_FORWARDS = env.int("HUB_FORWARDS", default=24)
+HUB_FORWARDS_PER_TARGET = env.int("HUB_FORWARDS_PER_TARGET", default=8)
+# Who says which party may charge where at other operators (roaming/hub/fences.py).
+HUB_FENCE = "roaming.hub.fences.Unfenced"
 # Endpoints that a partner must offer before we register with it (CRD-16, CRD-29).
 OCPI_REQUIRED_ENDPOINTS = [("tokens", "SENDER")]
 # Outbound calls: total deadline, and whether loopback and private addresses may be called (development only).

@@ -19,5 +19,6 @@ TIMETABLE = (
     # Looks for platforms whose hour has come, and for new ones.
     Entry("tokens.tasks.pull_tokens", 60),
     Entry("locations.tasks.refresh_views", 15),
+    Entry("roaming.tasks.sweep_hub", 600),
     Entry("access.tasks.extend_horizon", 6 * 3600),
 )

@@ -28,6 +28,8 @@ CONTENT_TYPE = "application/json"
 # Longer than a megabyte needs on a poor line; a thread that waits for a body serves nobody else.
 BODY_SECONDS = 5.0
 
+# No header can have such a name.
+_BODY = "ocpi.body"
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _JSON_TYPE = re.compile(r"application/(?:[a-z0-9.-]+\+)?json", re.ASCII)
 _UTF8 = frozenset({"utf-8", "utf8", "us-ascii"})
@@ -87,11 +89,26 @@ def respond_to_error(error: OcpiError) -> HttpResponse:
 
 
 def read_json(request: HttpRequest) -> Any:
-    """Return the parsed body of a request; call it once.
+    """Return the parsed body of a request.
 
     Raises MalformedJson, or OcpiError with HTTP 413 (too long) or 415 (another type or encoding than JSON).
     """
-    _require_json_type(request)
+    return codec.parse(read_body(request))
+
+
+def read_body(request: HttpRequest) -> bytes:
+    """Return the bytes of the body; it is read once, and kept for whoever looks at it next.
+
+    Raises what ``read_json`` raises for a body that cannot be read.
+    """
+    body: bytes | None = request.META.get(_BODY)
+    if body is None:
+        _require_json_type(request)
+        body = request.META[_BODY] = _received(request)
+    return body
+
+
+def _received(request: HttpRequest) -> bytes:
     stream, length = _body(request)
     if length > codec.MAX_BYTES:
         raise _too_long()
@@ -104,7 +121,7 @@ def read_json(request: HttpRequest) -> Any:
         raise codec.MalformedJson(f"the body broke off, or took longer than {BODY_SECONDS:g} seconds")
     if len(body) > codec.MAX_BYTES:
         raise _too_long()
-    return codec.parse(body)
+    return body
 
 
 def _in_time(request: HttpRequest) -> contextlib.AbstractContextManager[None]:
@@ -258,6 +275,7 @@ __all__ = [
     "Page",
     "error_for_http_status",
     "exception_handler",
+    "read_body",
     "read_json",
     "respond",
     "respond_to_error",

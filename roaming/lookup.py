@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import models
+from django.http import HttpRequest
 
 from ocpi.headers import read_authorization
 from roaming import rawsql
@@ -24,6 +25,14 @@ class Known:
     platform: Platform
     parties: tuple[Party, ...]
     own_parties: tuple[Party, ...]
+
+
+def known_of(request: HttpRequest, now: datetime) -> Known | None:
+    """Return whose token a request presents; looked up once per request, whoever asks first."""
+    if _FOUND not in request.META:
+        request.META[_FOUND] = find_known(str(request.META.get("HTTP_AUTHORIZATION", "")), now)
+    found: Known | None = request.META[_FOUND]
+    return found
 
 
 def is_guess(authorization: str) -> bool:
@@ -71,6 +80,8 @@ def _columns(model: type[models.Model], alias: str, names: Iterable[str]) -> str
     return ", ".join(f'{alias}."{columns[name]}"' for name in names)
 
 
+# No header can have such a name.
+_FOUND = "roaming.known"
 _TOKEN_FIELDS = ("id", "kind", "hash", "last_used_at")
 # What views need of a platform; all else is loaded when somebody asks for it.
 _PLATFORM_FIELDS = (

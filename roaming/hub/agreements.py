@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from roaming.hub.models import Agreement
 from roaming.models import Party
 
-__all__ = ["agreement_between", "is_agreed", "parties_for", "set_agreement"]
+__all__ = ["agreement_between", "is_agreed", "parties_for", "set_agreement", "standing"]
 
 
 def agreement_between(one: Party, other: Party) -> Agreement | None:
@@ -20,12 +20,19 @@ def agreement_between(one: Party, other: Party) -> Agreement | None:
     return Agreement.objects.filter(one_id=first, other_id=second).first()
 
 
+def standing(one: Party, other: Party, *, module: str) -> Agreement.Status:
+    """Return how two parties stand in a module: ENDED also where nothing was ever agreed."""
+    if one.is_own or other.is_own:
+        return Agreement.Status.ACTIVE
+    agreement = agreement_between(one, other)
+    if agreement is None or (agreement.modules and module not in agreement.modules):
+        return Agreement.Status.ENDED
+    return Agreement.Status(agreement.status)
+
+
 def is_agreed(one: Party, other: Party, *, module: str) -> bool:
     """Tell whether two parties may reach each other in a module at this moment."""
-    if one.is_own or other.is_own:
-        return True
-    agreement = agreement_between(one, other)
-    return agreement is not None and _covers(agreement, module)
+    return standing(one, other, module=module) == Agreement.Status.ACTIVE
 
 
 def parties_for(party: Party, *, module: str, roles: Collection[str]) -> QuerySet[Party]:
@@ -54,8 +61,3 @@ def set_agreement(
             one=first, other=second, defaults={"status": status, "modules": sorted(set(modules))}
         )
     return agreement
-
-
-def _covers(agreement: Agreement, module: str) -> bool:
-    is_named = not agreement.modules or module in agreement.modules
-    return agreement.status == Agreement.Status.ACTIVE and is_named
