@@ -96,6 +96,11 @@ def read_json(request: HttpRequest) -> Any:
     return codec.parse(read_body(request))
 
 
+def has_body(request: HttpRequest) -> bool:
+    """Whether a request carries a body, by its headers. Raises MalformedJson for a length that is none."""
+    return _body(request)[1] != 0
+
+
 def read_body(request: HttpRequest) -> bytes:
     """Return the bytes of the body; it is read once, and kept for whoever looks at it next.
 
@@ -275,6 +280,7 @@ __all__ = [
     "Page",
     "error_for_http_status",
     "exception_handler",
+    "has_body",
     "read_body",
     "read_json",
     "respond",

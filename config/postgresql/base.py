@@ -67,7 +67,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if is_kept and _is_spare(connection):
             _spare.append(connection)
         else:
-            super()._close()
+            super()._close()  # type: ignore[misc]  # not in the stubs
 
     def close_pool(self) -> None:
         """Close what is kept."""

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpResponse
 
 from ocpi import v221
-from ocpi.client import Answer, next_page
+from ocpi.client import Answer, CallFailed, next_page
 from ocpi.headers import PartyId
 from ocpi.http import respond
 from ocpi.interfaces import interface_path
@@ -144,7 +144,11 @@ def _learn(incoming: Incoming, target: Target) -> None:
 
 def _link(incoming: Incoming, leg: Leg, answer: Answer) -> str | None:
     """Our URL of the target's next page: our endpoint with its query, or a relay where it is anything else (HUB-24)."""
-    url = next_page(answer, leg.url)
+    elsewhere = OcpiError(StatusCode.HUB_ERROR, f"the next page of {leg.target.party.ocpi_id} lies elsewhere")
+    try:
+        url = next_page(answer, leg.url)
+    except CallFailed:
+        raise elsewhere from None
     if url is None:
         return None
     query = rewriting.query_below(url, leg.target.endpoint)
@@ -152,7 +156,7 @@ def _link(incoming: Incoming, leg: Leg, answer: Answer) -> str | None:
         module = incoming.route.module
         return link_header(f"{settings.OCPI_PUBLIC_URL}{interface_path(module, 'SENDER')}?{query}")
     if len(url) > relays.MAX_URL_CHARS or not leg.target.may_get(url):
-        raise OcpiError(StatusCode.HUB_ERROR, f"the next page of {leg.target.party.ocpi_id} lies elsewhere")
+        raise elsewhere
     relay = _relay(incoming, leg.target, Relay.Kind.LINK, url)
     return link_header(relays.url_of(relay))
 
@@ -160,9 +164,13 @@ def _link(incoming: Incoming, leg: Leg, answer: Answer) -> str | None:
 def _location(incoming: Incoming, leg: Leg, answer: Answer) -> str | None:
     """Our URL of the CDR that the target has stored; one that is not the target's is left out (HUB-25, O8)."""
     location = answer.headers.get("Location", "")
-    url = urljoin(leg.url, location) if location and answer.is_success else ""
-    is_theirs = len(url) <= relays.MAX_URL_CHARS and leg.target.may_get(url)
-    if incoming.route.module != "cdrs" or not is_theirs:
+    if incoming.route.module != "cdrs" or not location or not answer.is_success:
+        return None
+    try:
+        url = urljoin(leg.url, location)
+    except ValueError:
+        return None
+    if len(url) > relays.MAX_URL_CHARS or not leg.target.may_get(url):
         return None
     return relays.url_of(_relay(incoming, leg.target, Relay.Kind.LOCATION, url))
 

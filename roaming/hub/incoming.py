@@ -11,7 +11,7 @@ from django.http import HttpRequest
 
 from ocpi import codec
 from ocpi.headers import PartyId
-from ocpi.http import read_body
+from ocpi.http import has_body, read_body
 from ocpi.interfaces import V221_INTERFACES
 from ocpi.status import not_found
 from roaming.auth import acting_party, routing_of
@@ -59,8 +59,8 @@ class Incoming:
 
     @cached_property
     def body(self) -> bytes:
-        """The body as it came; raises what ``ocpi.http.read_body`` raises."""
-        return read_body(self.request)
+        """The body as it came, empty when there is none; raises what ``ocpi.http.read_body`` raises."""
+        return read_body(self.request) if has_body(self.request) else b""
 
     @property
     def content(self) -> bytes | None:
