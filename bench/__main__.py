@@ -22,7 +22,7 @@ from bench import table
 from bench.servers import installation
 from config.datadir import ROOT
 
-PARTS = ("serving", "core", "fanout")
+PARTS = ("serving", "core", "fanout", "hub")
 DOCUMENT = ROOT / "docs" / "performance.md"
 
 

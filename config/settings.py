@@ -90,7 +90,8 @@ DATABASES: dict[str, Any] = {
 }
 DATABASES["default"].update(
     ENGINE="config.postgresql",
-    CONN_MAX_AGE=None,
+    # Closed after each request, that is: given back (config/postgresql/base.py).
+    CONN_MAX_AGE=0,
     CONN_HEALTH_CHECKS=True,
     ATOMIC_REQUESTS=False,
 )

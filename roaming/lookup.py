@@ -75,7 +75,8 @@ def _known(token: str, rows: Sequence[tuple[Any, ...]]) -> Known | None:
     )
 
 
-def _columns(model: type[models.Model], alias: str, names: Iterable[str]) -> str:
+def columns(model: type[models.Model], alias: str, names: Iterable[str]) -> str:
+    """Return the columns of fields for a statement that is written by hand."""
     columns = {field.attname: field.column for field in model._meta.concrete_fields}
     return ", ".join(f'{alias}."{columns[name]}"' for name in names)
 
@@ -100,9 +101,9 @@ _PLATFORM = len(_TOKEN_FIELDS)
 _PARTY = _PLATFORM + len(_PLATFORM_FIELDS)
 # By hand, since the ORM would need three statements for token, platform and parties.
 _QUERY = f"""
-SELECT {_columns(CredentialsToken, "t", _TOKEN_FIELDS)},
-       {_columns(Platform, "p", _PLATFORM_FIELDS)},
-       {_columns(Party, "y", _PARTY_FIELDS)}
+SELECT {columns(CredentialsToken, "t", _TOKEN_FIELDS)},
+       {columns(Platform, "p", _PLATFORM_FIELDS)},
+       {columns(Party, "y", _PARTY_FIELDS)}
 FROM {CredentialsToken._meta.db_table} t
 JOIN {Platform._meta.db_table} p ON p.id = t.platform_id
 LEFT JOIN {Party._meta.db_table} y ON (y.platform_id = p.id OR y.platform_id IS NULL) AND y.is_active

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from roaming.hub.models import Agreement
 from roaming.models import Party
 
-__all__ = ["agreement_between", "is_agreed", "parties_for", "set_agreement", "standing"]
+__all__ = ["agreement_between", "is_agreed", "parties_for", "set_agreement", "standing", "standing_in"]
 
 
 def agreement_between(one: Party, other: Party) -> Agreement | None:
@@ -25,9 +25,16 @@ def standing(one: Party, other: Party, *, module: str) -> Agreement.Status:
     if one.is_own or other.is_own:
         return Agreement.Status.ACTIVE
     agreement = agreement_between(one, other)
-    if agreement is None or (agreement.modules and module not in agreement.modules):
+    if agreement is None:
         return Agreement.Status.ENDED
-    return Agreement.Status(agreement.status)
+    return standing_in(module, status=agreement.status, modules=agreement.modules)
+
+
+def standing_in(module: str, *, status: str | None, modules: Sequence[str] | None) -> Agreement.Status:
+    """Return what an agreement means in one module; ``status`` None: there is none."""
+    if status is None or (modules and module not in modules):
+        return Agreement.Status.ENDED
+    return Agreement.Status(status)
 
 
 def is_agreed(one: Party, other: Party, *, module: str) -> bool:

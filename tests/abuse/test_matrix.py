@@ -104,6 +104,29 @@ _COMMANDS = (
     command("UNLOCK_CONNECTOR", _NOT_BUILT, _NOT_BUILT, _LOCATION, connector_id="1", **_AT),
     command("FLY_AWAY", BAD, BAD, {}),
 )
+
+
+def hub_only(route: str) -> Rule:
+    """What only a hub serves: for partners of an installation without one it does not exist, whatever the method."""
+    path = "/" + route.replace("<str:country_code>/<str:party_id>", "NL/EMS")
+    return Rule(re.sub(r"<str:\w+>", "X1", path), dict.fromkeys(METHODS, (NOBODYS, NOBODYS)))
+
+
+_OF_HUBS = (
+    f"{SENDER}/tokens",
+    f"{SENDER}/tokens/<str:token_uid>/authorize",
+    f"{SENDER}/commands/<str:command>/<str:uid>",
+    f"{SENDER}/chargingprofiles/<str:result>/<str:uid>",
+    f"{SENDER}/chargingprofiles/<str:session_id>",
+    f"{RECEIVER}/locations/{OWNED}/<str:location_id>",
+    f"{RECEIVER}/locations/{OWNED}/<str:location_id>/<str:evse_uid>",
+    f"{RECEIVER}/locations/{OWNED}/<str:location_id>/<str:evse_uid>/<str:connector_id>",
+    f"{RECEIVER}/tariffs/{OWNED}/<str:tariff_id>",
+    f"{RECEIVER}/sessions/{OWNED}/<str:session_id>",
+    f"{RECEIVER}/cdrs",
+    f"{RECEIVER}/cdrs/<str:cdr_id>",
+    f"{RECEIVER}/chargingprofiles/<str:session_id>",
+)
 _CREDENTIALS = {"GET": (OK, OK), "PUT": (BAD, BAD), "DELETE": (OK, OK)}
 _TOKEN = "/".join((f"/{RECEIVER}/tokens", "NL", "EMS", "{uid}"))
 RULES: dict[str, tuple[Rule, ...]] = {
@@ -144,6 +167,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
     ),
     f"{RECEIVER}/commands/<str:command>": _COMMANDS,
+    **{route: (hub_only(route),) for route in _OF_HUBS},
 }
 
 
