@@ -68,7 +68,13 @@ class PassFence:
         passes = list(_passes_of(party).filter(fence=fence))
         outcome = decide(request, _facts(fence, request, passes), now)
         receipt = _receipt(_Question(party, owner, request, now), fence, passes, outcome)
-        return Refused(receipt.message, receipt.ref) if isinstance(outcome, Deny) else None
+        if isinstance(outcome, Allow):
+            return None
+        return Refused(receipt.message, receipt.ref, is_hidden=outcome.reason.is_hidden)
+
+    def has_fences(self, *, owner: Party) -> bool:
+        """Tell whether any Location of this operator is fenced."""
+        return FencedLocation.objects.filter(owner=owner).exists()
 
     def hidden_locations(self, *, party: Party, now: datetime) -> Collection[tuple[int, str]]:
         """Return (key of the owner, LOCATION ID) of all kept Locations that are fenced and not for this party."""

@@ -27,6 +27,7 @@ PARTS = {
     "serving": "serving",
     "core": "core",
     "fanout": "fanout",
+    "hub": "hub",
     "broadcast": "hub_broadcast",
     "getall": "hub_get_all",
 }

@@ -15,7 +15,7 @@ from config.datadir import ROOT
 
 WORKERS = 2
 # As the stack starts them (config/stack.py).
-GUNICORN = ("--workers", str(WORKERS), "--threads", "8", "--worker-class", "gthread", "--keep-alive", "75",
+GUNICORN = ("--workers", str(WORKERS), "--threads", "32", "--worker-class", "gthread", "--keep-alive", "75",
             "--timeout", "120", "--no-control-socket", "--log-level", "warning")  # fmt: skip
 READY_SECONDS = 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")

@@ -10,21 +10,20 @@ from ocpi.http import respond_to_error
 from ocpi.interfaces import V221_INTERFACES
 from ocpi.openapi import document
 from ocpi.status import method_not_allowed
+from roaming import own
 
 
 def openapi(request: HttpRequest) -> HttpResponse:
     """Answer the document; it is public, as the protocol is."""
     if request.method != "GET":
         return respond_to_error(method_not_allowed(["GET"]))
-    return HttpResponse(_document(), content_type="application/json")
+    return HttpResponse(_document(tuple(own.interfaces())), content_type="application/json")
 
 
 @cache
-def _document() -> bytes:
+def _document(interfaces: tuple[tuple[str, str], ...]) -> bytes:
     served = {
-        key: V221_INTERFACES[key]
-        for key in (("versions", "SENDER"), *settings.OCPI_INTERFACES)
-        if key in V221_INTERFACES
+        key: V221_INTERFACES[key] for key in (("versions", "SENDER"), *interfaces) if key in V221_INTERFACES
     }
     return codec.encode(
         document(served, base_url=settings.OCPI_PUBLIC_URL, title="Yardgate", version="2.2.1")

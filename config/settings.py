@@ -90,7 +90,8 @@ DATABASES: dict[str, Any] = {
 }
 DATABASES["default"].update(
     ENGINE="config.postgresql",
-    CONN_MAX_AGE=None,
+    # Closed after each request, that is: given back (config/postgresql/base.py).
+    CONN_MAX_AGE=0,
     CONN_HEALTH_CHECKS=True,
     ATOMIC_REQUESTS=False,
 )
@@ -158,10 +159,29 @@ OCPI_INTERFACES = {
     ("cdrs", "SENDER"): "cdrs.urls.sender",
     ("tokens", "RECEIVER"): "tokens.urls.receiver",
     ("commands", "RECEIVER"): "charging.urls.receiver",
-    ("hubclientinfo", "SENDER"): "roaming.hub.urls.clientinfo_sender",
     ("hubclientinfo", "RECEIVER"): "roaming.hub.urls.clientinfo_receiver",
     ("chargingprofiles", "RECEIVER"): "charging.urls.profiles",
 }
+# What an installation with a HUB party serves besides: the other side of every functional module (VER-06). Requests
+# for parties elsewhere never reach these routes.
+OCPI_HUB_INTERFACES = {
+    ("locations", "RECEIVER"): "roaming.hub.urls.locations_receiver",
+    ("tariffs", "RECEIVER"): "roaming.hub.urls.tariffs_receiver",
+    ("sessions", "RECEIVER"): "roaming.hub.urls.sessions_receiver",
+    ("cdrs", "RECEIVER"): "roaming.hub.urls.cdrs_receiver",
+    ("tokens", "SENDER"): "roaming.hub.urls.tokens_sender",
+    ("commands", "SENDER"): "roaming.hub.urls.commands_sender",
+    ("chargingprofiles", "SENDER"): "roaming.hub.urls.chargingprofiles_sender",
+    ("hubclientinfo", "SENDER"): "roaming.hub.urls.clientinfo_sender",
+}
+# Layers around the views of everything below /ocpi, the outermost first.
+OCPI_MIDDLEWARE = ["roaming.hub.middleware.HubMiddleware"]
+# A target that has not answered after this time is reported as 4002; shorter than the usual patience of clients.
+HUB_FORWARD_SECONDS = env.float("HUB_FORWARD_SECONDS", default=15.0)
+# Forwarded requests that one web worker waits for at the same time, in all and per target. The first is below the
+# number of its threads (config/stack.py), so that hanging targets never take the last one.
+HUB_FORWARDS = env.int("HUB_FORWARDS", default=24)
+HUB_FORWARDS_PER_TARGET = env.int("HUB_FORWARDS_PER_TARGET", default=8)
 # Endpoints that a partner must offer before we register with it (CRD-16, CRD-29).
 OCPI_REQUIRED_ENDPOINTS = [("tokens", "SENDER")]
 # Outbound calls: total deadline, and whether loopback and private addresses may be called (development only).
@@ -176,8 +196,6 @@ OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")
 TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)
 # A hub asks a platform that it has not heard of for so long whether it is still there.
 HUB_PRESENCE_SECONDS = env.float("HUB_PRESENCE_SECONDS", default=300.0)
-# How long the hub waits for a party behind it: shorter than the patience of usual clients (HUB-19).
-HUB_FORWARD_SECONDS = env.float("HUB_FORWARD_SECONDS", default=15.0)
 REALTIME_AUTHORIZATION_SECONDS = env.float("REALTIME_AUTHORIZATION_SECONDS", default=3.0)
 # A known, valid card whose whitelist says ALLOWED: ask its owner at each tap (on), or use what it told us (off).
 REALTIME_WHEN_ALLOWED = env.bool("REALTIME_WHEN_ALLOWED", default=False)

@@ -126,7 +126,7 @@ class Stack:
         return {
             "web": [
                 sys.executable, "-m", "gunicorn", "config.wsgi:application", "--bind", str(self.http),
-                "--workers", str(self.workers), "--threads", "8", "--worker-class", "gthread",
+                "--workers", str(self.workers), "--threads", "32", "--worker-class", "gthread",
                 "--timeout", "30", "--keep-alive", "75", "--limit-request-line", "4094",
                 # Imported once, before it forks: half the time to get ready, and less memory.
                 "--limit-request-fields", "50", "--no-control-socket", "--preload",

@@ -21,6 +21,7 @@ TIMETABLE = (
     Entry("roaming.tasks.pull_clients", 60),
     Entry("tokens.tasks.pull_tokens", 60),
     Entry("locations.tasks.refresh_views", 15),
+    Entry("roaming.tasks.sweep_hub", 600),
     Entry("access.tasks.extend_horizon", 6 * 3600),
     # Goes on with the comparisons that are due, at night once a day each; bounded to half a minute.
     Entry("roaming.tasks.compare_copies", 30),

@@ -36,7 +36,7 @@ NOTHING = object()
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came over the wire; header names are in lower case."""
+    """One request as it came over the wire; header names are in lower case, ``target`` is path and query as written."""
 
     method: str
     path: str
@@ -44,6 +44,7 @@ class Request:
     headers: dict[str, str]
     body: bytes
     at: float
+    target: str = ""
 
     @property
     def token(self) -> str | None:
@@ -231,7 +232,7 @@ class _Connection(socketserver.StreamRequestHandler):
         body = self.rfile.read(int(headers.get("content-length", 0)))
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        return Request(method, parts.path, query, headers, body, time.monotonic())
+        return Request(method, parts.path, query, headers, body, time.monotonic(), target)
 
     def _write(self, reply: Reply, received: Request) -> None:
         self.wfile.write(_wire_form(reply, received))

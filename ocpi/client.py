@@ -157,9 +157,15 @@ def _moved_back(url: str, before: int | None, total: int | None) -> str | None:
 
 
 def next_page(answer: Answer, url: str) -> str | None:
-    """Return the absolute URL of the page after the one at ``url``, or None on the last page."""
+    """Return the absolute URL of the page after the one at ``url``, or None on the last page.
+
+    Raises CallFailed of kind ``guard`` for a link that is no URL.
+    """
     match = _NEXT.search(answer.headers.get("Link", ""))
-    return urljoin(url, match.group(1)) if match else None
+    try:
+        return urljoin(url, match.group(1)) if match else None
+    except ValueError:
+        raise CallFailed("guard", "the link to the next page is no URL") from None
 
 
 def _checked(url: str) -> Origin:

@@ -105,6 +105,11 @@ def read_body(request: HttpRequest) -> bytes:
     return bytes(body)
 
 
+def has_body(request: HttpRequest) -> bool:
+    """Whether a request carries a body, by its headers. Raises MalformedJson for a length that is none."""
+    return _body(request)[1] != 0
+
+
 def _received(request: HttpRequest) -> bytes:
     _require_json_type(request)
     stream, length = _body(request)
@@ -273,6 +278,7 @@ __all__ = [
     "Page",
     "error_for_http_status",
     "exception_handler",
+    "has_body",
     "read_body",
     "read_json",
     "respond",

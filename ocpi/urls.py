@@ -1,4 +1,4 @@
-"""Routes of the functional modules and of credentials, built from the table OCPI_INTERFACES."""
+"""Routes of the functional modules and of credentials, built from the tables OCPI_INTERFACES and OCPI_HUB_INTERFACES."""
 
 from collections.abc import Iterable, Sequence
 
@@ -25,9 +25,12 @@ def mounted(prefix: str, routes: Iterable[URLPattern]) -> list[URLPattern | URLR
 
 
 def interface_routes() -> list[URLPattern | URLResolver]:
-    """Return the routes of every interface that this installation serves, relative to ``/ocpi/``."""
+    """Return the routes of every interface that this installation may serve, relative to ``/ocpi/``.
+
+    Those that only a hub has are there in any case, as a hub is a row and not a setting; they look then.
+    """
     mounts: list[URLPattern | URLResolver] = []
-    for key, location in settings.OCPI_INTERFACES.items():
+    for key, location in (settings.OCPI_HUB_INTERFACES | settings.OCPI_INTERFACES).items():
         routes: Sequence[URLPattern] = import_string(location)
         mounts += mounted(V221_INTERFACES[key].path.removeprefix(f"{ROOT}/"), routes)
     return mounts

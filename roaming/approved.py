@@ -10,8 +10,7 @@ def host_of(url: str) -> str:
 
     Raises ValueError, with a text that can be shown, when the URL is none that we could call.
     """
-    if len(url) > MAX_URL_CHARS:
-        raise ValueError(f"is longer than {MAX_URL_CHARS} characters")
+    _require_short(url)
     return str(origin(url))
 
 
@@ -21,7 +20,13 @@ def require_approved(url: str, *, approved_hosts: Iterable[str], require_https: 
     An approved ``ocpi.example.com`` covers this host at the usual port only, ``ocpi.example.com:8443`` at
     that one. Raises ValueError with a text that can be shown.
     """
-    host = host_of(url)
+    _require_short(url)
+    require_approved_host(url, approved_hosts=approved_hosts, require_https=require_https)
+
+
+def require_approved_host(url: str, *, approved_hosts: Iterable[str], require_https: bool) -> None:
+    """As ``require_approved``, for URLs that were made in a conversation and may be of any length."""
+    host = str(origin(url))
     if require_https and not url.lower().startswith("https://"):
         raise ValueError("must be https")
     if host not in {approved.lower() for approved in approved_hosts}:
@@ -30,8 +35,20 @@ def require_approved(url: str, *, approved_hosts: Iterable[str], require_https: 
 
 def is_approved(url: str, *, approved_hosts: Iterable[str], require_https: bool) -> bool:
     """Tell whether a URL is the partner's; see ``require_approved``."""
+    return len(url) <= MAX_URL_CHARS and is_on_approved_host(
+        url, approved_hosts=approved_hosts, require_https=require_https
+    )
+
+
+def is_on_approved_host(url: str, *, approved_hosts: Iterable[str], require_https: bool) -> bool:
+    """Tell whether a URL of any length lies on a host of the partner."""
     try:
-        require_approved(url, approved_hosts=approved_hosts, require_https=require_https)
+        require_approved_host(url, approved_hosts=approved_hosts, require_https=require_https)
     except ValueError:
         return False
     return True
+
+
+def _require_short(url: str) -> None:
+    if len(url) > MAX_URL_CHARS:
+        raise ValueError(f"is longer than {MAX_URL_CHARS} characters")

@@ -12,11 +12,11 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from ocpi import v221
-from ocpi.headers import PartyId, parse_routing
+from ocpi.headers import PartyId, Routing, parse_routing
 from ocpi.status import OcpiError, StatusCode, invalid, unauthorized
 from roaming import throttle
 from roaming.hub import presence
-from roaming.lookup import Known, find_known, is_guess
+from roaming.lookup import Known, is_guess, known_of
 from roaming.models import CredentialsToken, Party, Platform
 
 # A timestamp per request would turn every read into a write.
@@ -58,32 +58,69 @@ class CredentialsTokenAuthentication(BaseAuthentication):
             return None, given
         now = timezone.now()
         view: Any = request.parser_context["view"]
-        header = str(request.META.get("HTTP_AUTHORIZATION", ""))
-        known = find_known(header, now)
+        known = known_of(request._request, now)
         if known is None:
             # A call without a token is no guess: it is refused, and not counted.
-            if is_guess(header):
+            if is_guess(str(request.META.get("HTTP_AUTHORIZATION", ""))):
                 throttle.admit_failure(client_address(request))
             raise unauthorized()
         if known.token_kind not in view.open_to:
             raise unauthorized()
-        platform = known.platform
-        throttle.admit_partner(platform.pk, view.interface[0], platform.max_requests_per_second)
-        _note_use(known, now)
-        party, own_party = _addressed(request, known) if view.is_functional else (None, None)
-        return None, Caller(
-            platform=platform,
-            token_id=known.token_id,
-            token_kind=known.token_kind,
-            token=known.token,
-            parties=known.parties,
-            party=party,
-            own_party=own_party,
-        )
+        admit(request._request, known, module=view.interface[0], now=now)
+        party, own_party = _addressed(request._request, known) if view.is_functional else (None, None)
+        return None, caller_of(known, party=party, own_party=own_party)
 
     def authenticate_header(self, request: Request) -> str:
         """Return the scheme for ``WWW-Authenticate``."""
         return "Token"
+
+
+def admit(request: HttpRequest, known: Known, *, module: str, now: datetime) -> None:
+    """Count one request of a partner, and note that it was here; once per request. Raises Throttled."""
+    if request.META.get(_ADMITTED):
+        return
+    request.META[_ADMITTED] = True
+    platform = known.platform
+    throttle.admit_partner(platform.pk, module, platform.max_requests_per_second)
+    _note_use(known, now)
+
+
+def caller_of(known: Known, *, party: Party | None, own_party: Party | None) -> Caller:
+    """Return the caller as views know it."""
+    return Caller(
+        platform=known.platform,
+        token_id=known.token_id,
+        token_kind=known.token_kind,
+        token=known.token,
+        parties=known.parties,
+        party=party,
+        own_party=own_party,
+    )
+
+
+def routing_of(request: HttpRequest) -> Routing:
+    """Return the routing headers of a request. Raises OcpiError 2001 for half a pair or none that can be."""
+    return parse_routing({name: request.META.get(meta_name, "") for name, meta_name in _ROUTING_META.items()})
+
+
+def address(request: HttpRequest, to: PartyId) -> None:
+    """Fill in to whom a request is, where its caller left that to us (open routing)."""
+    request.META[_ROUTING_META["ocpi-to-country-code"]] = to.country_code
+    request.META[_ROUTING_META["ocpi-to-party-id"]] = to.party_id
+
+
+def acting_party(known: Known, named: PartyId | None) -> Party:
+    """Return the party of the calling platform that acts.
+
+    Raises OcpiError: 401 when it is not of this platform (HUB-09), 2001 when it is not named where there is a
+    choice.
+    """
+    # A party may be here as CPO and as eMSP (HCI-12): who calls a CPO acts as the other of the two.
+    acting = sorted(known.parties, key=lambda party: party.role == v221.Role.CPO)
+    party = _chosen(acting, named, "OCPI-from")
+    if party is None:
+        raise unauthorized()
+    return party
 
 
 def client_address(request: Request | HttpRequest) -> str:
@@ -117,21 +154,15 @@ def _note_use(known: Known, now: datetime) -> None:
         ).update(revoked_at=now)
 
 
-def _addressed(request: Request, known: Known) -> tuple[Party, Party]:
+def _addressed(request: HttpRequest, known: Known) -> tuple[Party, Party]:
     """Return the acting party of the partner and the addressed party of ours.
 
     Raises OcpiError: 401 for a FROM that is not of this platform (HUB-09), 2001 for a TO that is not ours
     (HUB-05) and for headers that are missing where there is a choice.
     """
-    routing = parse_routing(
-        {name: request.META.get(meta_name, "") for name, meta_name in _ROUTING_META.items()}
-    )
-    # A party may be here as CPO and as eMSP (HCI-12): who calls a CPO acts as the other of the two.
-    acting = sorted(known.parties, key=lambda party: party.role == v221.Role.CPO)
-    party = _chosen(acting, routing.from_, "OCPI-from")
+    routing = routing_of(request)
+    party = acting_party(known, routing.from_)
     own_party = _chosen(known.own_parties, routing.to, "OCPI-to")
-    if party is None:
-        raise unauthorized()
     if own_party is None:
         raise invalid(f"OCPI-to-party-id: {routing.to} is not served here")
     return party, own_party
@@ -147,6 +178,8 @@ def _chosen(parties: Sequence[Party], named: PartyId | None, header: str) -> Par
     return parties[0]
 
 
+# No header can have such a name.
+_ADMITTED = "roaming.admitted"
 _ROUTING_META = {
     "ocpi-to-country-code": "HTTP_OCPI_TO_COUNTRY_CODE",
     "ocpi-to-party-id": "HTTP_OCPI_TO_PARTY_ID",

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import models
+from django.http import HttpRequest
 
 from ocpi.headers import read_authorization
 from roaming import rawsql
@@ -24,6 +25,14 @@ class Known:
     platform: Platform
     parties: tuple[Party, ...]
     own_parties: tuple[Party, ...]
+
+
+def known_of(request: HttpRequest, now: datetime) -> Known | None:
+    """Return whose token a request presents; looked up once per request, whoever asks first."""
+    if _FOUND not in request.META:
+        request.META[_FOUND] = find_known(str(request.META.get("HTTP_AUTHORIZATION", "")), now)
+    found: Known | None = request.META[_FOUND]
+    return found
 
 
 def is_guess(authorization: str) -> bool:
@@ -66,11 +75,14 @@ def _known(token: str, rows: Sequence[tuple[Any, ...]]) -> Known | None:
     )
 
 
-def _columns(model: type[models.Model], alias: str, names: Iterable[str]) -> str:
+def columns(model: type[models.Model], alias: str, names: Iterable[str]) -> str:
+    """Return the columns of fields for a statement that is written by hand."""
     columns = {field.attname: field.column for field in model._meta.concrete_fields}
     return ", ".join(f'{alias}."{columns[name]}"' for name in names)
 
 
+# No header can have such a name.
+_FOUND = "roaming.known"
 _TOKEN_FIELDS = ("id", "kind", "hash", "last_used_at")
 # What views need of a platform; all else is loaded when somebody asks for it.
 _PLATFORM_FIELDS = (
@@ -89,9 +101,9 @@ _PLATFORM = len(_TOKEN_FIELDS)
 _PARTY = _PLATFORM + len(_PLATFORM_FIELDS)
 # By hand, since the ORM would need three statements for token, platform and parties.
 _QUERY = f"""
-SELECT {_columns(CredentialsToken, "t", _TOKEN_FIELDS)},
-       {_columns(Platform, "p", _PLATFORM_FIELDS)},
-       {_columns(Party, "y", _PARTY_FIELDS)}
+SELECT {columns(CredentialsToken, "t", _TOKEN_FIELDS)},
+       {columns(Platform, "p", _PLATFORM_FIELDS)},
+       {columns(Party, "y", _PARTY_FIELDS)}
 FROM {CredentialsToken._meta.db_table} t
 JOIN {Platform._meta.db_table} p ON p.id = t.platform_id
 LEFT JOIN {Party._meta.db_table} y ON (y.platform_id = p.id OR y.platform_id IS NULL) AND y.is_active

@@ -23,7 +23,7 @@ def versions() -> list[v221.Version]:
 
 
 def details() -> v221.VersionDetails:
-    """Return the endpoints of this installation, one for each entry of OCPI_INTERFACES (VER-03, VER-07)."""
+    """Return the endpoints of this installation, one for each of its interfaces (VER-03, VER-07)."""
     return v221.VersionDetails(
         version=VERSION,
         endpoints=tuple(
@@ -32,9 +32,15 @@ def details() -> v221.VersionDetails:
                 role=v221.InterfaceRole(role),
                 url=settings.OCPI_PUBLIC_URL + V221_INTERFACES[module, role].path,
             )
-            for module, role in settings.OCPI_INTERFACES
+            for module, role in interfaces()
         ),
     )
+
+
+def interfaces() -> list[tuple[str, str]]:
+    """Return (module, role) of all that is served: a hub has both roles of every functional module (VER-06)."""
+    served = dict.fromkeys(settings.OCPI_INTERFACES)
+    return list(served | dict.fromkeys(settings.OCPI_HUB_INTERFACES) if hub() is not None else served)
 
 
 def hub() -> Party | None:

@@ -22,6 +22,8 @@ FUNCTIONAL = frozenset(interface.module for interface in V221_INTERFACES.values(
 """The modules that parties have, and that are routed between them."""
 
 PUSHES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+METHODS = PUSHES | {"GET"}
+"""What travels through a hub; no interface has other methods (HTP-01)."""
 
 _CPO = frozenset({Role.CPO.value})
 _EMSP_SIDE = (Role.EMSP.value, Role.NSP.value, Role.SCSP.value, Role.NAP.value, Role.OTHER.value)
@@ -118,6 +120,11 @@ def case_of(ask: Ask, *, hub: PartyId | None, own: Collection[PartyId]) -> Case:
 def audience(role: str) -> frozenset[str]:
     """Return the roles that learn of what a party in this role broadcasts (HUB-30, HUB-34)."""
     return _AUDIENCE.get(role, frozenset())
+
+
+def acting_roles(route: Route) -> tuple[str, ...]:
+    """Return the roles that call this side of this module, the most likely first."""
+    return _EMSP_SIDE if addressed_roles(route) == (Role.CPO.value,) else (Role.CPO.value,)
 
 
 def addressed_roles(route: Route) -> tuple[str, ...]:

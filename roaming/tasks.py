@@ -10,7 +10,7 @@ from roaming.checks.ages import check_ages
 from roaming.checks.rounds import compare_due
 from roaming.delivery.drain import Drainer
 from roaming.delivery.services import release_missed
-from roaming.hub import clients, presence
+from roaming.hub import clients, presence, relays, trails
 
 # With one deadline of 20 s after it this stays below the soft time limit of tasks.
 DRAIN_SECONDS = 10.0
@@ -52,3 +52,11 @@ def check_delivery_ages() -> None:
 def announce_changes() -> None:
     """Tell partners that know other endpoints or roles of us; each waits its own part of an hour."""
     handshake.announce_due_changes(now=timezone.now())
+
+
+@shared_task
+def sweep_hub() -> None:
+    """Forget the URLs of the hub that are over, and whom ids concerned long ago."""
+    now = timezone.now()
+    relays.sweep_relays(now=now)
+    trails.sweep_trails(now=now)

@@ -16,7 +16,15 @@ from roaming.hub.telling import take_turns, tell
 from roaming.models import Party
 from roaming.routing import FUNCTIONAL
 
-__all__ = ["agreement_between", "is_agreed", "parties_for", "reachable_parties", "set_agreement"]
+__all__ = [
+    "agreement_between",
+    "is_agreed",
+    "parties_for",
+    "reachable_parties",
+    "set_agreement",
+    "standing",
+    "standing_in",
+]
 
 _FIELDS = tuple(field.attname for field in Party._meta.concrete_fields)
 # The rule of ``parties_for`` by hand: before every page of a merged list, the ORM would take longer to write it than
@@ -39,12 +47,26 @@ def agreement_between(one: Party, other: Party) -> Agreement | None:
     return Agreement.objects.filter(one_id=first, other_id=second).first()
 
 
+def standing(one: Party, other: Party, *, module: str) -> Agreement.Status:
+    """Return how two parties stand in a module: ENDED also where nothing was ever agreed."""
+    if one.is_own or other.is_own:
+        return Agreement.Status.ACTIVE
+    agreement = agreement_between(one, other)
+    if agreement is None:
+        return Agreement.Status.ENDED
+    return standing_in(module, status=agreement.status, modules=agreement.modules)
+
+
+def standing_in(module: str, *, status: str | None, modules: Sequence[str] | None) -> Agreement.Status:
+    """Return what an agreement means in one module; ``status`` None: there is none."""
+    if status is None or (modules and module not in modules):
+        return Agreement.Status.ENDED
+    return Agreement.Status(status)
+
+
 def is_agreed(one: Party, other: Party, *, module: str) -> bool:
     """Tell whether two parties may reach each other in a module at this moment."""
-    if one.is_own or other.is_own:
-        return True
-    agreement = agreement_between(one, other)
-    return agreement is not None and _covers(agreement, module)
+    return standing(one, other, module=module) == Agreement.Status.ACTIVE
 
 
 def parties_for(party: Party, *, module: str, roles: Collection[str]) -> QuerySet[Party]:
@@ -98,8 +120,3 @@ def _change(agreement: Agreement, wanted: Mapping[str, Any]) -> bool:
     is_news = bool(rows.exclude(status=wanted["status"]).update(status=wanted["status"], changed_at=Now()))
     rows.exclude(modules=wanted["modules"]).update(modules=wanted["modules"])
     return is_news
-
-
-def _covers(agreement: Agreement, module: str) -> bool:
-    is_named = not agreement.modules or module in agreement.modules
-    return agreement.status == Agreement.Status.ACTIVE and is_named

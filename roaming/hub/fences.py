@@ -18,6 +18,8 @@ class Refused:
 
     text: str
     ref: str
+    is_hidden: bool = False
+    """The Location does not exist for this party (2003)."""
 
 
 class Fence(Protocol):
@@ -35,6 +37,10 @@ class Fence(Protocol):
         now: datetime,
     ) -> Refused | None:
         """Return why ``party`` may not start or reserve (``command``) at a Location of ``owner``; None: it may."""
+        ...
+
+    def has_fences(self, *, owner: Party) -> bool:
+        """Tell whether any Location of this operator is fenced."""
         ...
 
     def hidden_locations(self, *, party: Party, now: datetime) -> Collection[tuple[int, str]]:
@@ -62,6 +68,10 @@ class Unfenced:
     ) -> Refused | None:
         """Refuse nothing."""
         return None
+
+    def has_fences(self, *, owner: Party) -> bool:
+        """Nobody has any."""
+        return False
 
     def hidden_locations(self, *, party: Party, now: datetime) -> Collection[tuple[int, str]]:
         """Hide nothing."""

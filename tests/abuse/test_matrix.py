@@ -5,7 +5,7 @@ The cells come from the URL conf, so a new route fails here until somebody says 
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -113,6 +113,31 @@ _PROFILE = {
         "charging_profile_period": [{"start_period": 0, "limit": 16}],
     },
 }
+
+
+def hub_only(route: str, methods: Iterable[str] = METHODS) -> Rule:
+    """What only a hub serves: for partners of an installation without one it does not exist."""
+    path = "/" + route.replace("<str:country_code>/<str:party_id>", "NL/EMS")
+    return Rule(re.sub(r"<str:\w+>", "X1", path), dict.fromkeys(methods, (NOBODYS, NOBODYS)))
+
+
+_CHANGED = ("GET", "PUT", "PATCH")
+# Where a party of ours may hold the object, the other methods are n/a as ever; all else is only ever forwarded.
+_OF_HUBS = {
+    f"{SENDER}/tokens": METHODS,
+    f"{SENDER}/tokens/<str:token_uid>/authorize": METHODS,
+    f"{SENDER}/commands/<str:command>/<str:uid>": METHODS,
+    f"{SENDER}/chargingprofiles/<str:result>/<str:uid>": METHODS,
+    f"{SENDER}/chargingprofiles/<str:session_id>": METHODS,
+    f"{SENDER}/hubclientinfo": ("GET",),
+    f"{RECEIVER}/locations/{OWNED}/<str:location_id>": _CHANGED,
+    f"{RECEIVER}/locations/{OWNED}/<str:location_id>/<str:evse_uid>": _CHANGED,
+    f"{RECEIVER}/locations/{OWNED}/<str:location_id>/<str:evse_uid>/<str:connector_id>": _CHANGED,
+    f"{RECEIVER}/tariffs/{OWNED}/<str:tariff_id>": ("GET", "PUT", "DELETE"),
+    f"{RECEIVER}/sessions/{OWNED}/<str:session_id>": _CHANGED,
+    f"{RECEIVER}/cdrs": ("POST",),
+    f"{RECEIVER}/cdrs/<str:cdr_id>": ("GET",),
+}
 _CREDENTIALS = {"GET": (OK, OK), "PUT": (BAD, BAD), "DELETE": (OK, OK)}
 _TOKEN = "/".join((f"/{RECEIVER}/tokens", "NL", "EMS", "{uid}"))
 RULES: dict[str, tuple[Rule, ...]] = {
@@ -153,8 +178,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
     ),
     f"{RECEIVER}/commands/<str:command>": _COMMANDS,
-    # Without a hub here there is no list, and who is no hub itself has no clients to tell us of.
-    f"{SENDER}/hubclientinfo": (Rule(f"/{SENDER}/hubclientinfo", shared("GET", NOBODYS)),),
+    # Who is no hub itself has no clients to tell us of.
     f"{RECEIVER}/hubclientinfo/{OWNED}": (
         Rule(
             f"/{RECEIVER}/hubclientinfo/NL/EMS",
@@ -171,6 +195,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
             _SESSION,
         ),
     ),
+    **{route: (hub_only(route, methods),) for route, methods in _OF_HUBS.items()},
 }
 
 

@@ -73,7 +73,7 @@ def test_without_a_pass_the_location_does_not_exist(owner: Party, taxi: Party) -
     fenced(owner)
     refused = asked(taxi, owner, NIGHT)
     receipt = Decision.objects.get()
-    assert refused == Refused("Unknown Location.", receipt.ref)
+    assert refused == Refused("Unknown Location.", receipt.ref, is_hidden=True)
     assert (receipt.outcome, receipt.reason, receipt.party, receipt.location) == (
         "DENY",
         "NOT_GRANTED",
@@ -174,7 +174,9 @@ def test_an_ended_pass_stays_ended(owner: Party, taxi: Party) -> None:
         set_pass_status(granted=made, status=Pass.Status.ACTIVE)
     made.refresh_from_db()
     assert (made.status, made.version) == ("ENDED", 2)
-    assert asked(taxi, owner, NIGHT) == Refused("Unknown Location.", Decision.objects.get().ref)
+    assert asked(taxi, owner, NIGHT) == Refused(
+        "Unknown Location.", Decision.objects.get().ref, is_hidden=True
+    )
 
 
 def test_a_pass_counts_while_it_is_valid(owner: Party, taxi: Party) -> None:

@@ -482,7 +482,7 @@ class TestBodies:
 
 def test_every_interface_of_the_table_has_its_route():
     """VER-08: each (module, role) of the settings is mounted at its own path."""
-    for key in settings.OCPI_INTERFACES:
+    for key in settings.OCPI_HUB_INTERFACES | settings.OCPI_INTERFACES:
         prefix = V221_INTERFACES[key].path.lstrip("/")
         routes = [str(each.pattern) for each in get_resolver("ocpi.urls").url_patterns]
         assert any(f"ocpi/{route}".rstrip("/") == prefix for route in routes), key

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from ocpi.headers import authorization
+from roaming import rawsql
 from roaming.auth import LAST_USED_PRECISION, Caller
 from roaming.models import CredentialsToken, Party, Platform
 from roaming.secrets import hash_token, new_token
@@ -325,6 +326,8 @@ def test_a_pooler_may_hand_us_another_server(party):
     with connection.cursor() as cursor:
         cursor.execute("DEALLOCATE ALL")
     assert [ask().status_code, ask(value=authorization("wrong")).status_code] == [200, 401]
+    # What else was prepared on this connection is gone as well: later tests must not count on it.
+    rawsql._prepared.clear()
 
 
 def test_no_token_is_kept_in_the_clear(party):

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -27,9 +26,7 @@ BASE = "/ocpi/emsp/2.2.1"
 
 
 @pytest.fixture(autouse=True)
-def _hub(transactional_db: None, settings: Any) -> None:
-    if not hasattr(django_settings, "OCPI_MIDDLEWARE"):
-        settings.ROOT_URLCONF = "tests.roaming.hub_standin"
+def _hub(transactional_db: None) -> None:
     hub.the_hub()
 
 

@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from django.conf import settings as django_settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -30,9 +29,7 @@ BASE = "/ocpi/emsp/2.2.1"
 
 
 @pytest.fixture(autouse=True)
-def _hub(db: None, settings: Any) -> None:
-    if not hasattr(django_settings, "OCPI_MIDDLEWARE"):
-        settings.ROOT_URLCONF = "tests.roaming.hub_standin"
+def _hub(db: None) -> None:
     hub.the_hub()
 
 

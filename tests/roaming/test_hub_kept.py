@@ -17,9 +17,7 @@ CDRS = f"{PATHS}/cdrs"
 
 
 @pytest.fixture(autouse=True)
-def _hub(db: None, settings: Any) -> None:
-    if not hasattr(django_settings, "OCPI_MIDDLEWARE"):
-        settings.ROOT_URLCONF = "tests.roaming.hub_standin"
+def _hub(db: None) -> None:
     hub.the_hub()
     hub.own("CPO", "YRD")
 

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
-from django.conf import settings as django_settings
 
 from ocpi.scalars import write_datetime
 from roaming.models import HubDocument, Obligation
@@ -16,9 +15,7 @@ PATHS = hub.RECEIVER
 
 
 @pytest.fixture(autouse=True)
-def _hub(db: None, settings: Any) -> None:
-    if not hasattr(django_settings, "OCPI_MIDDLEWARE"):
-        settings.ROOT_URLCONF = "tests.roaming.hub_standin"
+def _hub(db: None) -> None:
     hub.the_hub()
 
 

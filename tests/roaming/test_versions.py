@@ -9,6 +9,7 @@ from ocpi import v221
 from ocpi.interfaces import V221_INTERFACES
 from ocpi.status import OcpiError
 from roaming.discovery import Access, Offer, discover
+from roaming.models import Party
 from tests.factories import OwnPartyFactory
 from tests.partners import a_partner
 
@@ -54,15 +55,32 @@ class TestOurs:
         ]
         assert [each["role"] for each in listed] == ["SENDER"]
 
-    def test_both_roles_of_a_module_have_urls_of_their_own(self, caller, settings):
-        """VER-06 to VER-08: as a hub lists them."""
-        settings.OCPI_INTERFACES = {
-            ("locations", "SENDER"): "locations.urls.sender", ("locations", "RECEIVER"): "hub.urls.locations"
-        }  # fmt: skip
-        urls = [each["url"] for each in caller.get(DETAILS).data["endpoints"]]
-        assert [urlsplit(url).path for url in urls] == [
+    def test_a_hub_lists_both_roles_of_every_module(self, caller):
+        """VER-06 to VER-08: as soon as a HUB party is hosted, and as long; each at a URL of its own."""
+        cpo = caller.get(DETAILS).data
+        hub = Party.objects.create(role="HUB", country_code="DE", party_id="HUB", name="Rhein-Maas Hub")
+        listed = caller.get(DETAILS).data["endpoints"]
+        pairs = {(each["identifier"], each["role"]) for each in listed}
+        functional = set(v221.ModuleID) - {v221.ModuleID.CREDENTIALS, v221.ModuleID.HUBCLIENTINFO}
+        assert pairs >= {(module.value, role) for module in functional for role in ("SENDER", "RECEIVER")}
+        assert len({each["url"] for each in listed}) == len(listed) == len(pairs)
+        assert {urlsplit(each["url"]).path for each in listed if each["identifier"] == "locations"} == {
             "/ocpi/2.2.1/sender/locations", "/ocpi/2.2.1/receiver/locations"
-        ]  # fmt: skip
+        }  # fmt: skip
+        hub.is_active = False
+        hub.save()
+        assert caller.get(DETAILS).data == cpo
+
+    def test_the_openapi_document_follows(self, caller):
+        """VER-06: what is listed is described."""
+        path = "/ocpi/2.2.1/receiver/locations/{country_code}/{party_id}/{location_id}"
+        assert path not in caller.client.get("/ocpi/2.2.1/openapi.json").json()["paths"]
+        Party.objects.create(role="HUB", country_code="DE", party_id="HUB", name="Rhein-Maas Hub")
+        assert set(caller.client.get("/ocpi/2.2.1/openapi.json").json()["paths"][path]) == {
+            "get",
+            "put",
+            "patch",
+        }
 
     def test_urls_never_come_from_the_host_header(self, caller):
         """VER-14."""
