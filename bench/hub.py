@@ -58,8 +58,6 @@ class Pace:
         body = await reader.readexactly(int(head[at : head.index(b"\r", at)]))
         self.latencies.append(time.perf_counter() - due)
         self.successes += SUCCESS in body
-        if SUCCESS not in body:
-            print(body[:300])  # DEBUG
         self._free.append(pair)
 
     def percentile(self, share: float) -> float:

@@ -179,7 +179,8 @@ OCPI_MIDDLEWARE = ["roaming.hub.middleware.HubMiddleware"]
 # A target that has not answered after this time is reported as 4002; shorter than the usual patience of clients.
 HUB_FORWARD_SECONDS = env.float("HUB_FORWARD_SECONDS", default=15.0)
 # Forwarded requests that one web worker waits for at the same time, in all and per target. The first is below the
-# number of its threads (config/stack.py), so that hanging targets never take the last one.
+# number of its threads (config/stack.py), so that hanging targets never take the last one, and above twice the second:
+# for a second as many again may wait for a place at one target.
 HUB_FORWARDS = env.int("HUB_FORWARDS", default=24)
 HUB_FORWARDS_PER_TARGET = env.int("HUB_FORWARDS_PER_TARGET", default=8)
 # Endpoints that a partner must offer before we register with it (CRD-16, CRD-29).

@@ -16,9 +16,9 @@ HANGS = 3.0
 
 @pytest.fixture(autouse=True)
 def few_places(settings: Any) -> Iterator[None]:
-    """Four places at a target, six in all; a target has three seconds."""
+    """Four places at a target and as many to wait for one, twelve in all; a target has three seconds."""
     settings.HUB_FORWARDS_PER_TARGET = 4
-    settings.HUB_FORWARDS = 6
+    settings.HUB_FORWARDS = 12
     settings.HUB_FORWARD_SECONDS = HANGS
     GATES._targets.clear()
     yield
