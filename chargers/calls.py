@@ -95,7 +95,7 @@ def to_outcome(outcome: CallOutcome) -> Outcome:
         return Outcome(status=str(payload.get("status", "")))
     if outcome.status is CallStatus.TIMEOUT:
         return Outcome(is_timeout=True)
-    return Outcome(error=_error(outcome))
+    return Outcome(error=_error(outcome), error_code=outcome.error_code)
 
 
 def _error(outcome: CallOutcome) -> str:

@@ -14,7 +14,8 @@ OPERATORS = {
     "roaming": {"platform": "view add change", "party": "view", "endpoint": "view", "lane": "view change",
                 "obligation": "view change", "attempt": "view", "credentialstoken": "view"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
-    "charging": {"command": "view", "transaction": "view", "authorization": "view", "unmatchedmessage": "view"},
+    "charging": {"command": "view", "reservation": "view change", "transaction": "view", "authorization": "view",
+                 "unmatchedmessage": "view"},
     "chargers": {"station": "view add change", "stationcall": "view"},
     "cdrs": {"cdr": "view", "review": "view"},
 }  # fmt: skip

@@ -172,6 +172,8 @@ OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")
 # Reverse proxies of ours in front of the web workers: so many entries of X-Forwarded-For are ours.
 TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)
 REALTIME_AUTHORIZATION_SECONDS = env.float("REALTIME_AUTHORIZATION_SECONDS", default=3.0)
+# A reservation lasts this long at most, from its first RESERVE_NOW, whatever the grant allows.
+RESERVATION_MAX_MINUTES = env.int("RESERVATION_MAX_MINUTES", default=120)
 COMMAND_TIMEOUT_SECONDS = env.int("COMMAND_TIMEOUT_SECONDS", default=45)
 # How often stations report the meter of a running charge; they are configured to it when they boot.
 OCPP_METER_INTERVAL_SECONDS = env.int("OCPP_METER_INTERVAL_SECONDS", default=60)

@@ -172,4 +172,7 @@ def test_a_server_that_knows_the_statement_already_is_no_fault() -> None:
     """Behind a pooler another process of ours has prepared it: a name stands for one statement everywhere."""
     assert rawsql.fetch("SELECT %s::int + 5", [1]) == [(6,)]
     rawsql._prepared.clear()
-    assert [rawsql.fetch("SELECT %s::int + 5", [1]), rawsql.fetch("SELECT %s::int + 6", [1])] == [[(6,)], [(7,)]]
+    assert [rawsql.fetch("SELECT %s::int + 5", [1]), rawsql.fetch("SELECT %s::int + 6", [1])] == [
+        [(6,)],
+        [(7,)],
+    ]
