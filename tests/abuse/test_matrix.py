@@ -73,7 +73,6 @@ def command(name: str, mine: Cell, other: Cell, unknown: Mapping[str, str], **me
 
 _AT = {"location_id": "{location}", "evse_uid": "{evse}"}
 _LOCATION, _SESSION = {"location": "GENT-NOORD-NIGHT"}, {"session": "7b0c7f6e-4b38-4c0c-a7f5-0d4b9f2f6f10"}
-_NOT_BUILT = Cell(200, 1000, "NOT_SUPPORTED")
 _COMMANDS = (
     command(
         "START_SESSION",
@@ -92,16 +91,30 @@ _COMMANDS = (
     ),
     command(
         "RESERVE_NOW",
-        _NOT_BUILT,
-        _NOT_BUILT,
+        Cell(200, 1000, "ACCEPTED"),
+        Cell(200, 2003, "REJECTED"),
         _LOCATION,
         token="{own_token}",
-        expiry_date="2030-01-01T00:00:00Z",
+        expiry_date="{soon}",
         reservation_id="R1",
         **_AT,
     ),
-    command("CANCEL_RESERVATION", _NOT_BUILT, _NOT_BUILT, {}, reservation_id="R1"),
-    command("UNLOCK_CONNECTOR", _NOT_BUILT, _NOT_BUILT, _LOCATION, connector_id="1", **_AT),
+    # An id of somebody else ends as one that nobody has: UNKNOWN_RESERVATION, in the result.
+    command(
+        "CANCEL_RESERVATION",
+        Cell(200, 1000, "ACCEPTED"),
+        Cell(200, 1000, "ACCEPTED"),
+        {"reservation": "R9"},
+        reservation_id="{reservation}",
+    ),
+    command(
+        "UNLOCK_CONNECTOR",
+        Cell(200, 1000, "ACCEPTED"),
+        Cell(200, 2003, "REJECTED"),
+        _LOCATION,
+        connector_id="1",
+        **_AT,
+    ),
     command("FLY_AWAY", BAD, BAD, {}),
 )
 _CREDENTIALS = {"GET": (OK, OK), "PUT": (BAD, BAD), "DELETE": (OK, OK)}

@@ -15,11 +15,11 @@ from access.models import Grant
 from access.services import decide_start
 from cdrs.models import CDR, Review
 from chargers.models import Station, StationCall
-from charging.models import Authorization, Command, Transaction, UnmatchedMessage
+from charging.models import Authorization, Command, Reservation, Transaction, UnmatchedMessage
 from config import depot_file, depots
 from config.datadir import ROOT
 from locations.models import EVSE, Location
-from ocpi import codec
+from ocpi import codec, v221
 from roaming.connections import issue
 from roaming.models import Attempt, CredentialsToken, Obligation, Party
 from roaming.secrets import write_outbound_token
@@ -27,7 +27,7 @@ from sessions.models import Session
 from tests.cdrs.rows import in_review, sealed
 from tests.charging.conftest import connected_partner
 from tests.factories import token_object
-from tests.sessions.rows import active
+from tests.sessions.rows import active, pending
 from tokens.models import Pull, Token
 from tokens.services import put_token
 
@@ -56,6 +56,7 @@ class World:
     review: Review
     delivery: Obligation
     parked: Obligation
+    reservation: Reservation
 
 
 def furnish() -> World:
@@ -81,6 +82,7 @@ def furnish() -> World:
     review = in_review(party=party, evse=first, started_at=datetime(2026, 11, 19, 19, 0, tzinfo=UTC))
     session = active(party=party, evse=second, must_end_by=now + timedelta(minutes=20))
     _charging(party, session, now)
+    reservation = _reservation(party, first, now)
     parked = _deliveries(party, now)
     Pull.objects.create(platform=party.platform, finished_at=now, received=3, problem=IMAGE)
     LogEntry.objects.create(
@@ -102,6 +104,7 @@ def furnish() -> World:
         review=review,
         delivery=Obligation.objects.get(kind="cdr"),
         parked=parked,
+        reservation=reservation,
     )
 
 
@@ -132,6 +135,22 @@ def _charging(party: Party, session: Session, now: datetime) -> None:
         not_after=now,
         error=SCRIPT,
     )
+
+
+def _reservation(party: Party, evse: EVSE, now: datetime) -> Reservation:
+    """A bay kept for the driver of a card, at its station and in force."""
+    status = v221.SessionStatus.RESERVATION
+    session = pending(party=party, evse=evse, now=now, started_at=now, status=status)
+    row = Reservation.objects.create(
+        party=party, location=evse.location, evse=evse, session=session, ocpi_id=SCRIPT[:36], id_tag=CARD,
+        state=Reservation.State.PLACED, is_at_station=True, starts_at=now, expires_at=now + timedelta(hours=1),
+    )  # fmt: skip
+    Command.objects.create(
+        party=party, own_party=session.own_party, type="RESERVE_NOW", state=Command.State.ANSWERED, result="ACCEPTED",
+        response_url="https://partner.example/2", correlation_id="c-2", expires_at=now, created_at=now, session=session,
+        reservation=row, reserve_until=row.expires_at,
+    )  # fmt: skip
+    return row
 
 
 def _deliveries(party: Party, now: datetime) -> Obligation:
