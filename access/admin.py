@@ -14,13 +14,16 @@ from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from access import services
+from access import admin_fences, services
 from access.models import Decision, Edge, Grant, Holiday, Schedule, Window, WindowException
 from access.preview import preview_page
+from access.tariffs import overlaps_with
 from roaming.operators import OperatorAdmin, ReadOnlyAdmin, badge, clock, json_block, run_each, table
 from roaming.pages import ask_about_selected
 
-WEEKDAYS = [(1, "Mon"), (2, "Tue"), (3, "Wed"), (4, "Thu"), (5, "Fri"), (6, "Sat"), (7, "Sun")]
+__all__ = ["admin_fences"]
+
+WEEKDAYS = admin_fences.WEEKDAYS
 
 
 class WindowForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -59,6 +62,7 @@ class ExceptionInline(TabularInline):
 class ScheduleAdmin(OperatorAdmin):
     """Hours. Saving publishes them to the partners whose grants use them."""
 
+    operator_path = "depot__operator"
     list_display = ("name", "depot", "hours")
     list_filter = ("depot",)
     inlines: ClassVar = [WindowInline, ExceptionInline]
@@ -89,6 +93,7 @@ class ScheduleAdmin(OperatorAdmin):
 class HolidayAdmin(OperatorAdmin):
     """Public holidays of depots. Saving or deleting one publishes what follows."""
 
+    operator_path = "depot__operator"
     list_display = ("date", "name", "depot", "rule")
     list_filter = ("depot",)
     list_select_related = ("depot",)
@@ -125,10 +130,39 @@ class HolidayAdmin(OperatorAdmin):
         services.republish_depot(depot=obj.depot, now=timezone.now())
 
 
+class GrantForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """Says beside the field what the service would refuse."""
+
+    class Meta:
+        model = Grant
+        fields = "__all__"  # the page's fieldsets say which
+
+    def clean(self) -> dict[str, Any]:
+        """Hold the tariffs against each other, and against those of other grants (LOC-27)."""
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        tariff, others = data.get("tariff"), list(data.get("profile_tariffs") or ())
+        if tariff is not None and others:
+            try:
+                services.require_offerable(tariff, others)
+            except ValueError as refusal:
+                self.add_error("profile_tariffs", str(refusal))
+                return data
+        grant = Grant(pk=self.instance.pk, status=self.instance.status)
+        for name in ("party", "location", "tariff"):
+            setattr(grant, name, data.get(name) or getattr(self.instance, name, None))
+        if all((grant.party_id, grant.location_id, grant.tariff_id)):
+            for text in overlaps_with(grant, others):
+                self.add_error("tariff", text)
+        return data
+
+
 @admin.register(Grant)
 class GrantAdmin(OperatorAdmin):
     """Who may charge where and when. Each change is a new version and is published at once."""
 
+    form = GrantForm
+
+    operator_path = "location__depot__operator"
     list_display = ("party", "location", "schedule", "tariff", "groups", "end_policy", "state")
     list_filter = ("status", "location__depot", "party")
     list_select_related = ("party", "location", "schedule__depot", "tariff")
@@ -144,6 +178,7 @@ class GrantAdmin(OperatorAdmin):
                     "location",
                     "schedule",
                     "tariff",
+                    "profile_tariffs",
                     "token_groups",
                     "state",
                     "version",
@@ -204,7 +239,10 @@ class GrantAdmin(OperatorAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """One service saves and publishes."""
-        services.change_grant(grant=obj, now=timezone.now())
+        tariffs = form.cleaned_data.get("profile_tariffs")
+        services.change_grant(
+            grant=obj, profile_tariffs=None if tariffs is None else list(tariffs), now=timezone.now()
+        )
 
     @action(description="Would it be allowed?", permissions=["view"], icon="help")
     def would_it_be_allowed(self, request: HttpRequest) -> HttpResponse:
@@ -245,6 +283,7 @@ class GrantAdmin(OperatorAdmin):
 class DecisionAdmin(ReadOnlyAdmin):
     """Receipts: why a start was allowed or refused."""
 
+    operator_path = "location__depot__operator"
     list_display = ("local_time", "ref", "party", "location", "source", "result", "reason", "message")
     list_filter = ("outcome", "reason", "source", "party", "location__depot")
     list_select_related = ("party", "location__depot")
@@ -283,6 +322,7 @@ class DecisionAdmin(ReadOnlyAdmin):
 class EdgeAdmin(ReadOnlyAdmin):
     """When what a partner sees will change next."""
 
+    operator_path = "location__depot__operator"
     list_display = ("local_time", "kind", "location", "party", "swept_at")
     list_filter = ("kind", "location", "party")
     list_select_related = ("party", "location__depot")

@@ -15,7 +15,10 @@ from ocpi import v221
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a start under a grant comes with; minutes, W; class 0 is the most urgent (access rules, 5.2)."""
+    """What a start under a grant comes with; minutes, W; class 0 is the most urgent (access rules, 5.2).
+
+    `profile_tariff_ids` are those of drivers who prefer cheap, fast or green charging.
+    """
 
     end_policy: Literal["STOP", "GRACE", "FINISH"]
     grace_minutes: int = 15
@@ -25,9 +28,15 @@ class Terms:
     max_session_minutes: int | None = None
     max_w: int | None = None
     tariff_id: str | None = None
+    profile_tariff_ids: tuple[str, ...] = ()
     priority_class: int = 3
     status_mask: Literal["INOPERATIVE", "TRUTHFUL"] = "INOPERATIVE"
     max_concurrent: int | None = None
+
+    @property
+    def tariff_ids(self) -> tuple[str, ...]:
+        """Return all tariffs that may apply (LOC-27: one per type)."""
+        return ((self.tariff_id,) if self.tariff_id else ()) + self.profile_tariff_ids
 
     @property
     def cutoff(self) -> timedelta:

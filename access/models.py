@@ -3,11 +3,26 @@
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 
+from access.fenced import FencedLocation, Pass, PassWindow
 from locations.models import Depot, Location
 from roaming.models import Party
 from tariffs.models import Tariff
+
+__all__ = [
+    "Decision",
+    "Edge",
+    "FencedLocation",
+    "Grant",
+    "Holiday",
+    "Pass",
+    "PassWindow",
+    "Schedule",
+    "Window",
+    "WindowException",
+]
 
 
 class Schedule(models.Model):
@@ -97,7 +112,19 @@ class Grant(models.Model):
     party = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="grants")
     location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="grants")
     schedule = models.ForeignKey(Schedule, on_delete=models.PROTECT, related_name="grants")
-    tariff = models.ForeignKey(Tariff, on_delete=models.PROTECT, related_name="grants")
+    tariff = models.ForeignKey(
+        Tariff,
+        on_delete=models.PROTECT,
+        related_name="grants",
+        help_text="Of every session whose driver has no other preference.",
+    )
+    profile_tariffs = models.ManyToManyField(
+        Tariff,
+        blank=True,
+        related_name="profile_grants",
+        help_text="For drivers who prefer cheap, fast or green charging: at most one tariff of each of the types "
+        "PROFILE_CHEAP, PROFILE_FAST and PROFILE_GREEN.",
+    )
     token_groups = ArrayField(
         models.CharField(max_length=36),
         default=list,
@@ -132,6 +159,21 @@ class Grant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.party} at {self.location}"
+
+    def clean(self) -> None:
+        """Hours and prices are those of the place; errors go to the fields of a form (ValidationError)."""
+        if any(getattr(self, key) is None for key in ("location_id", "schedule_id", "tariff_id")):
+            return  # the form says by itself what is missing
+        depot = self.location.depot
+        problems = {}
+        if self.schedule.depot_id != depot.pk:
+            problems["schedule"] = f"schedule: must be one of {depot} (given {self.schedule})"
+        if self.tariff.party_id != depot.operator_id:
+            problems["tariff"] = (
+                f"tariff: must be one of {depot.operator}, which runs {depot} (given {self.tariff})"
+            )
+        if problems:
+            raise ValidationError(problems)
 
 
 class Edge(models.Model):

@@ -2,11 +2,12 @@
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Q
 
 from access import edges
 from access.decide import decide
@@ -14,11 +15,14 @@ from access.decisions import Allow, Deny, StartRequest
 from access.facts import access_facts, evses_of, grant_facts, grants_of
 from access.messages import public_message
 from access.models import Decision, Grant
+from access.tariffs import require_distinct_tariffs
 from access.views_at import publication
 from locations.models import Depot, Location, PartnerView
 from locations.services import publish_view
+from ocpi import codec, v221
 from roaming.models import Party
 from sessions.models import Session
+from tariffs.choice import check_offer
 from tariffs.models import Tariff
 from tariffs.services import set_visible
 
@@ -146,7 +150,8 @@ def _shown_parties(location: Location) -> set[int]:
 def _tariffs_of(party: Party) -> list[Tariff]:
     """The tariffs that some grant of the party names and that has not ended."""
     live = Grant.objects.filter(party=party).exclude(status=Grant.Status.ENDED)
-    return list(Tariff.objects.filter(pk__in=live.values("tariff_id"), is_withdrawn=False).order_by("pk"))
+    named = Q(pk__in=live.values("tariff_id")) | Q(profile_grants__in=live)
+    return list(Tariff.objects.filter(named, is_withdrawn=False).distinct().order_by("pk"))
 
 
 def republish_depot(*, depot: Depot, now: datetime) -> None:
@@ -155,16 +160,41 @@ def republish_depot(*, depot: Depot, now: datetime) -> None:
         republish(location=location, now=now)
 
 
-def change_grant(*, grant: Grant, now: datetime) -> Grant:
-    """Save a new or edited grant as its next version and publish what follows."""
+def change_grant(*, grant: Grant, now: datetime, profile_tariffs: Sequence[Tariff] | None = None) -> Grant:
+    """Save a new or edited grant as its next version and publish what follows.
+
+    ``profile_tariffs`` None leaves those as they are. Raises ValueError for tariffs that cannot be offered together,
+    of it TariffRefused when a connector would name two of one type that are valid at the same time (LOC-27), and
+    ValidationError for the hours of another depot or the tariff of another operator (HUB-06). Two callers for one
+    Location follow each other on its row, so neither misses the other's tariff.
+    """
+    with transaction.atomic():
+        write_grant(grant=grant, profile_tariffs=profile_tariffs, now=now)
+        require_distinct_tariffs(location=grant.location)
+    return grant
+
+
+def write_grant(*, grant: Grant, now: datetime, profile_tariffs: Sequence[Tariff] | None = None) -> Grant:
+    """As `change_grant`, for whoever changes several grants and checks their tariffs when all are written."""
+    grant.clean()
+    if profile_tariffs is not None:
+        require_offerable(grant.tariff, profile_tariffs)
     with transaction.atomic():
         if grant.pk is not None:
             stored = Grant.objects.select_for_update().get(pk=grant.pk)
             grant.version = stored.version + 1
             grant.status = stored.status  # only `set_grant_status` moves it
         grant.save()
+        if profile_tariffs is not None:
+            grant.profile_tariffs.set(profile_tariffs)
         republish(location=grant.location, now=now)
     return grant
+
+
+def require_offerable(tariff: Tariff, profile_tariffs: Iterable[Tariff]) -> None:
+    """Refuse tariffs that cannot be offered under one grant. Raises ValueError with a text that can be shown."""
+    documents = [codec.decode_bytes(v221.Tariff, bytes(each.document)) for each in (tariff, *profile_tariffs)]
+    check_offer(documents[0], documents[1:])
 
 
 def set_grant_status(*, grant: Grant, status: Grant.Status, now: datetime) -> Grant:

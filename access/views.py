@@ -32,7 +32,10 @@ class DecisionView(OcpiView):
                 "ref": decision.ref,
                 "at": decision.at,
                 "source": decision.source,
-                "location_id": decision.location.ocpi_id if decision.location else None,
+                # A Location behind the hub has no row here: the receipt says which one was asked about.
+                "location_id": decision.location.ocpi_id
+                if decision.location
+                else decision.inputs.get("location"),
                 "evse_uid": decision.evse_uid or None,
                 "outcome": decision.outcome,
                 "reason": decision.reason,

@@ -58,7 +58,7 @@ def publication(
         publish_allowed_to=audience,
         opening_times=_opening_times(shown, opening, now),
         charging_when_closed=any(grant.terms.end_policy == "FINISH" for grant in live),
-        tariff_ids=tuple(sorted({grant.terms.tariff_id for grant in live if grant.terms.tariff_id})),
+        tariff_ids=tuple(sorted({tariff_id for grant in live for tariff_id in grant.terms.tariff_ids})),
         status_mask=_status_mask(live),
         phases=_phases(opening, now, horizon_days),
         ended=not live,

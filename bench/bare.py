@@ -10,7 +10,7 @@ import hmac
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -42,10 +42,10 @@ WHERE s.party_id = $1 AND s.own_party_id = $2 ORDER BY s.created_at, s.id LIMIT 
 """.encode()
 _SESSION_COUNT = b"SELECT count(*) FROM charging_sessions_session WHERE party_id = $1 AND own_party_id = $2"
 _PUT = b"""
-INSERT INTO tokens_token AS known (party_id, uid, uid_key, type, contract_id, group_id, valid, whitelist,
-                                   is_blocked_here, document, last_updated, received_at)
-VALUES ($1, $2::varchar, upper($2::varchar), $3, $4, '', $5, $6, false, $7, $8, now())
-ON CONFLICT (party_id, uid_key, type) DO UPDATE SET uid = excluded.uid, contract_id = excluded.contract_id,
+INSERT INTO tokens_token AS known (own_party_id, party_id, uid, uid_key, type, contract_id, group_id, valid,
+                                   whitelist, is_blocked_here, document, last_updated, received_at)
+VALUES ($2, $1, $3::varchar, upper($3::varchar), $4, $5, '', $6, $7, false, $8, $9, now())
+ON CONFLICT (own_party_id, party_id, uid_key, type) DO UPDATE SET uid = excluded.uid, contract_id = excluded.contract_id,
     group_id = excluded.group_id, valid = excluded.valid, whitelist = excluded.whitelist,
     document = excluded.document, last_updated = excluded.last_updated, received_at = excluded.received_at
 WHERE known.last_updated <= excluded.last_updated AND known.document <> excluded.document
@@ -81,7 +81,7 @@ def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
     if not parties:
         return _answer(start, "401 Unauthorized", b'{"status_code":2000}')
     if environ["REQUEST_METHOD"] == "PUT":
-        return _put(environ, start, parties[0])
+        return _put(environ, start, parties)
     query = parse_qs(environ["QUERY_STRING"])
     window = query["limit"][0].encode(), query.get("offset", ["0"])[0].encode()
     if environ["PATH_INFO"].endswith("/locations"):
@@ -113,11 +113,11 @@ def _session(
     return text.replace(b'.000Z"', b'Z"')
 
 
-def _put(environ: dict[str, Any], start: Start, party: bytes) -> Iterable[bytes]:
+def _put(environ: dict[str, Any], start: Start, parties: Sequence[bytes]) -> Iterable[bytes]:
     body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
     token = json.loads(body)
     _rows(
-        _PUT, party, *(token[name].encode() for name in ("uid", "type", "contract_id")),
+        _PUT, *parties, *(token[name].encode() for name in ("uid", "type", "contract_id")),
         b"true" if token["valid"] else b"false", token["whitelist"].encode(), b"\\x" + body.hex().encode(),
         token["last_updated"].encode(),
     )  # fmt: skip

@@ -106,7 +106,7 @@ def plant(size: Size, *, now: datetime) -> Seed:
     for place in places[: size.shared]:
         republish(location=place, now=now)
     _show(places[size.shared :], partners[0], now)
-    put_token(party=partners[0], token=card(partners[0], CARD, now), now=now)
+    put_token(own_party=operator, party=partners[0], token=card(partners[0], CARD, now), now=now)
     seed = Seed(operator, partners, TOKEN, size.locations, tuple(places[: size.shared]), tariff)
     _sessions(seed, places, size.sessions, now)
     # Only now: what was published so far is not owed to anybody.

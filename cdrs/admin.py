@@ -15,14 +15,16 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
-from cdrs import finance, reviewing
-from cdrs.models import CDR, Correction, Review
+from cdrs import crediting, finance, reviewing
+from cdrs.credits import credit_of
+from cdrs.models import CDR, Correction, CreditRequest, Review
 from cdrs.seals import faults_of
 from roaming.delivery.admin import STATE_COLOURS, STATE_WORDS
 from roaming.models import Obligation
 from roaming.operators import ReadOnlyAdmin, badge, clock, duration, json_block, table, without
 from roaming.pages import row_of
 from roaming.redaction import readable
+from roaming.scopes import acts_for_all
 from tariffs.bill import Bill
 from tariffs.explained import bill_table, money
 from tariffs.readable import amount
@@ -37,6 +39,7 @@ _BILL = msgspec.json.Decoder(Bill)
 class CdrAdmin(ReadOnlyAdmin):
     """Sealed CDRs. Nothing of them can be changed, here or in the database."""
 
+    operator_path = "own_party"
     list_display = (
         "ocpi_id",
         "ended",
@@ -55,14 +58,15 @@ class CdrAdmin(ReadOnlyAdmin):
     ordering = ("-feed_seq",)
     actions: ClassVar = ["check_seals"]
     actions_list: ClassVar = ["export", "books"]
+    actions_detail: ClassVar = ["take_back", "bill_again"]
     fieldsets = (
         (None, {"fields": ("ocpi_id", "party", "own_party", "charge", "location", "started", "ended", "energy", "without_vat",
-                           "with_vat", "delivery_link")}),
+                           "with_vat", "delivery_link", "taken_back")}),
         ("Why it costs that", {"fields": ("explanation",)}),
         ("Seal", {"fields": ("seal", "hashes", "revision", "is_credit", "credit_of", "last_updated", "body_text")}),
     )  # fmt: skip
     readonly_fields = ("charge", "location", "started", "ended", "energy", "without_vat", "with_vat", "delivery_link",
-                       "explanation", "seal", "hashes", "body_text")  # fmt: skip
+                       "taken_back", "explanation", "seal", "hashes", "body_text")  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CDR]:
         """With the state of the delivery; long documents only where they are shown."""
@@ -71,9 +75,21 @@ class CdrAdmin(ReadOnlyAdmin):
             delivery_id=Subquery(owed.values("pk")[:1]), delivery_state=Subquery(owed.values("state")[:1])
         )  # fmt: skip
 
-    def has_money_permission(self, request: HttpRequest) -> bool:
-        """Who may export."""
+    def has_money_permission(self, request: HttpRequest, object_id: object = None) -> bool:
+        """Who may export, and ask to take a CDR back."""
         return bool(request.user.has_perm(MONEY))
+
+    def has_books_permission(self, request: HttpRequest) -> bool:
+        """Who may check the books, which are those of all operators together."""
+        return request.user.has_perm("cdrs.view_cdr") and acts_for_all(request.user)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """A credit is not taken back, and what was taken back is not taken back again."""
+        cdr = self.get_object(request, str(object_id))
+        hidden = set()
+        if cdr is not None and (cdr.is_credit or credit_of(cdr) is not None):
+            hidden = {"take_back", "bill_again"} if cdr.is_credit else {"take_back"}
+        return without(hidden, super().get_actions_detail(request, object_id))
 
     @display(description="Ended", ordering="ended_at")
     def ended(self, cdr: CDR) -> str:
@@ -125,6 +141,16 @@ class CdrAdmin(ReadOnlyAdmin):
             '{} <a class="yg-link" href="{}">delivery</a>', _delivery_badge(cdr.delivery_state), url
         )
 
+    @display(description="Taken back by")
+    def taken_back(self, cdr: CDR) -> SafeString | str:
+        """Its credit CDR, or who asked for one."""
+        credit = credit_of(cdr)
+        if credit is not None:
+            url = reverse("admin:cdrs_cdr_change", args=[credit.pk])
+            return format_html('<a class="yg-link" href="{}">{}</a>', url, credit.ocpi_id)
+        asked = cdr.credit_requests.filter(state=CreditRequest.State.OPEN).first()
+        return "–" if asked is None else f"{asked.asked_by} asked for it; it waits for a second person"
+
     @display(description="Session")
     def charge(self, cdr: CDR) -> SafeString:
         """The session behind it."""
@@ -169,7 +195,17 @@ class CdrAdmin(ReadOnlyAdmin):
         """CSV for the books."""
         return finance.export_page(self, request)  # type: ignore[return-value]  # streams when it downloads
 
-    @action(description="Do the books balance?", permissions=["view"], icon="balance")
+    @action(description="Take back", permissions=["money"], icon="undo")
+    def take_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for a credit CDR."""
+        return crediting.take_back_page(self, request, row_of(self, request, object_id))
+
+    @action(description="Correct and bill again", permissions=["money"], icon="published_with_changes")
+    def bill_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for a credit CDR and a corrected one."""
+        return crediting.bill_again_page(self, request, row_of(self, request, object_id))
+
+    @action(description="Do the books balance?", permissions=["books"], icon="balance")
     def books(self, request: HttpRequest) -> HttpResponse:
         """Both identities, and every hash."""
         return finance.books_page(self, request)
@@ -196,6 +232,7 @@ class OpenFilter(admin.SimpleListFilter):
 class ReviewAdmin(ReadOnlyAdmin):
     """Sessions that could not be sealed: why, since when, and what was done."""
 
+    operator_path = "session__own_party"
     list_display = ("session", "party", "state", "age", "why", "resolved_by")
     list_filter = (OpenFilter, "session__party", "session__location__depot")
     list_select_related = ("session__party", "session__evse", "session__location__depot")
@@ -274,6 +311,72 @@ class ReviewAdmin(ReadOnlyAdmin):
     def waive(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Close the review; nobody pays."""
         return reviewing.waive_page(self, request, row_of(self, request, object_id))
+
+
+_REQUEST_COLOURS = {
+    CreditRequest.State.OPEN: "amber",
+    CreditRequest.State.APPROVED: "green",
+    CreditRequest.State.DECLINED: "grey",
+}
+
+
+@admin.register(CreditRequest)
+class CreditRequestAdmin(ReadOnlyAdmin):
+    """Who asked to take a CDR back, and what the second person decided."""
+
+    list_display = ("cdr", "shown_state", "party", "total", "reason", "asked_by", "decided_by")
+    list_filter = ("state", "cdr__party")
+    list_select_related = ("cdr__party", "cdr__session")
+    search_fields = ("cdr__ocpi_id", "reason")
+    actions_detail: ClassVar = ["approve", "decline"]
+    fields = ("shown_state", "bill", "party", "total", "reason", "asked_by", "asked_at", "changed", "decided_by",
+              "decided_at", "decision_reason")  # fmt: skip
+    readonly_fields = ("shown_state", "bill", "party", "total", "changed")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """What is decided stays so."""
+        row = self.get_object(request, str(object_id))
+        is_done = row is not None and row.state != CreditRequest.State.OPEN
+        hidden = {"approve", "decline"} if is_done else ()
+        return without(hidden, super().get_actions_detail(request, object_id))
+
+    @display(description="State", ordering="state")
+    def shown_state(self, asked: CreditRequest) -> SafeString:
+        """Open or decided."""
+        return badge(asked.get_state_display(), _REQUEST_COLOURS[CreditRequest.State(asked.state)])
+
+    @display(description="CDR")
+    def bill(self, asked: CreditRequest) -> SafeString:
+        """The CDR that is to be taken back."""
+        url = reverse("admin:cdrs_cdr_change", args=[asked.cdr_id])
+        return format_html('<a class="yg-link" href="{}">{}</a>', url, asked.cdr)
+
+    @display(description="Partner")
+    def party(self, asked: CreditRequest) -> str:
+        """Who paid, or would."""
+        return str(asked.cdr.party)
+
+    @display(description="Without VAT")
+    def total(self, asked: CreditRequest) -> str:
+        """What was billed."""
+        return money(asked.cdr.total_excl_vat, asked.cdr.currency)
+
+    @display(description="Billed again with")
+    def changed(self, asked: CreditRequest) -> SafeString | str:
+        """The corrected facts."""
+        if asked.changes is None:
+            return "not billed again"
+        return json_block(readable(msgspec.json.encode(asked.changes)))
+
+    @action(description="Approve", permissions=["act"], icon="verified")
+    def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Seal what was asked for."""
+        return crediting.approve_page(self, request, row_of(self, request, object_id))
+
+    @action(description="Decline", permissions=["act"], icon="block")
+    def decline(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Leave the CDR as it is."""
+        return crediting.decline_page(self, request, row_of(self, request, object_id))
 
 
 def _delivery_badge(state: str | None) -> SafeString:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from django.db.models import CharField, Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import CharField, Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Cast
 
 from cdrs.models import CDR, Review
-from cdrs.services import FIRST_LINK
+from cdrs.sealing import FIRST_LINK
 from ocpi import v221
 from roaming.models import Obligation
 from sessions.models import Session
@@ -23,7 +23,7 @@ class Books:
     """The figures of both identities, and a sentence for everything that is wrong.
 
     sessions_ended = sealed + in_review (of which ``waived`` are closed without billing);
-    cdrs = acked + pending + parked + contested + served + cancelled.
+    cdrs (of which ``credits`` take another one back) = acked + pending + parked + contested + served + cancelled.
     """
 
     sessions_ended: int
@@ -31,6 +31,7 @@ class Books:
     in_review: int
     waived: int
     cdrs: int
+    credits: int
     acked: int
     pending: int
     parked: int
@@ -64,6 +65,7 @@ def check_books() -> Books:
         in_review=reviews.count(),
         waived=reviews.filter(resolved_at__isnull=False).count(),
         cdrs=CDR.objects.count(),
+        credits=CDR.objects.filter(is_credit=True).count(),
         acked=states.get(_State.ACKED, 0),
         pending=states.get(_State.PENDING, 0),
         parked=states.get(_State.PARKED, 0),
@@ -74,6 +76,7 @@ def check_books() -> Books:
             *_neither_sealed_nor_reviewed(),
             *islice(_chains(), _SHOWN),
             *_deliveries(),
+            *_credits(),
         ),
     )
 
@@ -107,6 +110,18 @@ def _deliveries() -> Iterator[str]:
     others = owed.filter(sent_sha256__isnull=False).exclude(sent_sha256=OuterRef("sha256"))
     for ocpi_id in CDR.objects.filter(Exists(others)).values_list("ocpi_id", flat=True)[:_SHOWN]:
         yield f"CDR {ocpi_id}: other bytes were sent than were sealed"
+
+
+def _credits() -> Iterator[str]:
+    """A credit takes back exactly its CDR, and no charge stands billed twice (CDR-09, CDR-11)."""
+    of_one = CDR.objects.filter(is_credit=True)
+    off = of_one.exclude(total_excl_vat=-F("credit_of__total_excl_vat"), currency=F("credit_of__currency"))
+    for ocpi_id in off.values_list("ocpi_id", flat=True)[:_SHOWN]:
+        yield f"credit CDR {ocpi_id}: it does not take back exactly its CDR"
+    before = of_one.filter(session=OuterRef("session"), revision=OuterRef("revision") - 1)
+    again = CDR.objects.filter(is_credit=False, revision__gt=1)
+    for ocpi_id in again.filter(~Exists(before)).values_list("ocpi_id", flat=True)[:_SHOWN]:
+        yield f"CDR {ocpi_id}: the CDR before it was never taken back, so the charge is billed twice"
 
 
 def _chains() -> Iterator[str]:

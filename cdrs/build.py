@@ -41,6 +41,7 @@ _END_TEXTS: Mapping[str, str] = MappingProxyType(
     }
 )
 _MAX_REMARK = 255
+_MAX_CREDIT_ID = 39
 # CdrLocation is narrower than the Location that it was taken from (DIS-58).
 _PLACE_LENGTHS: Mapping[str, int] = MappingProxyType(
     {"name": 255, "address": 45, "city": 45, "postal_code": 10, "state": 20}
@@ -74,6 +75,7 @@ def price_session(facts: SessionFacts) -> Priced:
         readings=readings,
         suspended_ev_from=facts.suspended_ev_from,
         reserved_from=facts.reserved_from,
+        changes=facts.tariff_changes,
     )
     bill = price(
         tariffs=facts.tariffs,
@@ -127,6 +129,28 @@ def build(*, cdr_id: str, facts: SessionFacts, priced: Priced, last_updated: dat
         total_parking_cost=bill.total_parking_cost,
         total_reservation_cost=bill.total_reservation_cost,
         remark=remark(facts),
+        last_updated=last_updated,
+    )
+
+
+def taken_back(cdr: v221.CDR, *, last_updated: datetime) -> v221.CDR:
+    """Return the credit CDR of a CDR: all of its data, only ``total_cost`` negated (CDR-09, CDR-10).
+
+    Raises ValueError when its id would be longer than the 39 characters of a credit CDR (CDR-08).
+    """
+    credit_id = f"{cdr.id}-C"
+    if len(credit_id) > _MAX_CREDIT_ID:
+        raise ValueError(f"id: {credit_id} is longer than {_MAX_CREDIT_ID} characters")
+    total = cdr.total_cost
+    negated = v221.Price(
+        excl_vat=-total.excl_vat, incl_vat=None if total.incl_vat is None else -total.incl_vat
+    )
+    return msgspec.structs.replace(
+        cdr,
+        id=credit_id,
+        credit=True,
+        credit_reference_id=cdr.id,
+        total_cost=negated,
         last_updated=last_updated,
     )
 

@@ -10,6 +10,7 @@ import msgspec
 from cdrs.facts import SessionFacts
 from cdrs.lint import acceptable_codes
 from ocpi import v221
+from tariffs.choice import TariffChange
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,5 +75,13 @@ def corrected(facts: SessionFacts, changes: Iterable[Changes]) -> SessionFacts:
         given = {name: value for name in _REPLACING if (value := getattr(each, name)) is not None}
         if each.is_never_parked:
             given["suspended_ev_from"] = None
+        if each.tariffs is not None:
+            # A person who names other tariffs has named them for the whole session.
+            given["tariff_changes"] = _among(facts.tariff_changes, each.tariffs)
         facts = replace(facts, **given, accepted=facts.accepted | frozenset(each.accepted))
     return facts
+
+
+def _among(changes: Iterable[TariffChange], tariffs: Iterable[v221.Tariff]) -> tuple[TariffChange, ...]:
+    known = {tariff.id.lower() for tariff in tariffs}
+    return tuple(change for change in changes if change.tariff_id.lower() in known)

@@ -1,7 +1,9 @@
 """CDRs as CSV for finance (money.md 3): RFC 4180, UTF-8, one row per CDR, in constant memory.
 
 The columns are listed in ``COLUMNS``; docs/exports.md explains each. Amounts and volumes are plain decimals
-with a dot. Text that a spreadsheet would run as a formula is given an apostrophe in front.
+with a dot. Text that a spreadsheet would run as a formula is given an apostrophe in front. A credit CDR counts
+backwards: all its amounts and volumes are negative here (in the OCPI object only ``total_cost`` is, CDR-10), so every
+column can be summed.
 """
 
 import csv
@@ -13,7 +15,7 @@ from typing import IO
 from zoneinfo import ZoneInfo
 
 import msgspec
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Case, Count, F, Q, QuerySet, Sum, When
 
 from cdrs.models import CDR
 from cdrs.wire import sealed_body
@@ -46,10 +48,18 @@ class Row:
     row: CDR
     cdr: v221.CDR
 
+    def counted(self, value: Decimal | None) -> str:
+        """A volume or a part of the cost as it counts in a sum: backwards in a credit CDR."""
+        return _number(-value if value is not None and self.cdr.credit else value)
+
+    def part(self, price: v221.Price | None) -> str:
+        """The same without VAT, of an amount that the credit CDR itself does not negate."""
+        return "" if price is None else self.counted(price.excl_vat)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurrencyTotal:
-    """Sums of one currency; ``incl_vat`` is None when the VAT of one of its CDRs is not known."""
+    """Sums of one currency, credits taken off; ``incl_vat`` is None when the VAT of one of its CDRs is not known."""
 
     rows: int
     energy_kwh: Decimal
@@ -69,14 +79,6 @@ def _number(value: Decimal | None) -> str:
 
 def _local(value: datetime, zone: str) -> str:
     return value.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
-
-
-def _excl(price: v221.Price | None) -> str:
-    return "" if price is None else write_number(price.excl_vat)
-
-
-def _incl(price: v221.Price | None) -> str:
-    return "" if price is None else _number(price.incl_vat)
 
 
 COLUMNS: dict[str, Callable[[Row], str]] = {
@@ -99,18 +101,18 @@ COLUMNS: dict[str, Callable[[Row], str]] = {
     "start_local": lambda each: _local(each.cdr.start_date_time, each.row.time_zone),
     "end_local": lambda each: _local(each.cdr.end_date_time, each.row.time_zone),
     "time_zone": lambda each: _text(each.row.time_zone),
-    "energy_kwh": lambda each: _number(each.cdr.total_energy),
-    "total_time_h": lambda each: _number(each.cdr.total_time),
-    "parking_time_h": lambda each: _number(each.cdr.total_parking_time),
+    "energy_kwh": lambda each: each.counted(each.cdr.total_energy),
+    "total_time_h": lambda each: each.counted(each.cdr.total_time),
+    "parking_time_h": lambda each: each.counted(each.cdr.total_parking_time),
     "tariff_ids": lambda each: _text(" ".join(tariff.id for tariff in each.cdr.tariffs)),
     "currency": lambda each: each.cdr.currency,
-    "fixed_excl_vat": lambda each: _excl(each.cdr.total_fixed_cost),
-    "energy_excl_vat": lambda each: _excl(each.cdr.total_energy_cost),
-    "time_excl_vat": lambda each: _excl(each.cdr.total_time_cost),
-    "parking_excl_vat": lambda each: _excl(each.cdr.total_parking_cost),
-    "reservation_excl_vat": lambda each: _excl(each.cdr.total_reservation_cost),
-    "total_excl_vat": lambda each: _excl(each.cdr.total_cost),
-    "total_incl_vat": lambda each: _incl(each.cdr.total_cost),
+    "fixed_excl_vat": lambda each: each.part(each.cdr.total_fixed_cost),
+    "energy_excl_vat": lambda each: each.part(each.cdr.total_energy_cost),
+    "time_excl_vat": lambda each: each.part(each.cdr.total_time_cost),
+    "parking_excl_vat": lambda each: each.part(each.cdr.total_parking_cost),
+    "reservation_excl_vat": lambda each: each.part(each.cdr.total_reservation_cost),
+    "total_excl_vat": lambda each: write_number(each.cdr.total_cost.excl_vat),
+    "total_incl_vat": lambda each: _number(each.cdr.total_cost.incl_vat),
     "remark": lambda each: _text(each.cdr.remark),
     "is_credit": lambda each: "yes" if each.cdr.credit else "no",
     "credit_reference_id": lambda each: _text(each.cdr.credit_reference_id),
@@ -168,7 +170,7 @@ def totals(cdrs: QuerySet[CDR]) -> dict[str, CurrencyTotal]:
         .values("currency")
         .annotate(
             rows=Count("pk"),
-            energy=Sum("energy_kwh"),
+            energy=Sum(Case(When(is_credit=True, then=-F("energy_kwh")), default=F("energy_kwh"))),
             excl=Sum("total_excl_vat"),
             incl=Sum("total_incl_vat"),
             with_vat=Count("total_incl_vat"),

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from ocpi import v221
 from sessions.periods import Reading
+from tariffs.choice import TariffChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +23,9 @@ class SessionFacts:
 
     Place, token and tariffs are those of the start (CDR-12). ``payer`` is the party that the session was
     opened for. From ``reserved_from`` on the bay was reserved for it, until it started or, when it never did,
-    until its end (``is_unused``). ``overlaps`` names other sessions that had the same EVSE at the same time, ``max_power_w`` is
-    what the connector can deliver, when known. ``accepted`` holds codes of findings that a person has looked
-    into.
+    until its end (``is_unused``). ``overlaps`` names other sessions that had the same EVSE at the same time,
+    ``max_power_w`` is what the connector can deliver, when known, ``tariff_changes`` which of the tariffs bills
+    from when on. ``accepted`` holds codes of findings that a person has looked into.
     """
 
     session_id: str
@@ -50,6 +51,7 @@ class SessionFacts:
     anomalies: tuple[Anomaly, ...]
     overlaps: tuple[str, ...]
     max_power_w: int | None
+    tariff_changes: tuple[TariffChange, ...] = ()
     accepted: frozenset[str] = frozenset()
     reserved_from: datetime | None = None
     is_reservation_expired: bool = False

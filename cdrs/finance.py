@@ -19,7 +19,7 @@ from cdrs.models import CDR
 from locations.models import Depot
 from ocpi.headers import PartyId
 from roaming.models import Party
-from roaming.operators import table
+from roaming.operators import table, visible
 from roaming.pages import PageForm, page
 from tariffs.explained import money
 
@@ -46,8 +46,9 @@ class ExportForm(PageForm):
     )
 
     def selection(self) -> Any:
-        """The CDRs that were asked for."""
-        return exports.selection(month=self._month(), party=self._party(), depot=self._depot())
+        """The CDRs that were asked for, as far as this person may see them."""
+        chosen = exports.selection(month=self._month(), party=self._party(), depot=self._depot())
+        return visible(chosen, self.request.user)
 
     def file_name(self) -> str:
         """As the command names its files."""
@@ -120,7 +121,7 @@ def books_page(admin: ModelAdmin, request: HttpRequest) -> HttpResponse:
         ("+ in review", books.in_review, f"{books.waived} of them closed without billing"),
     )
     told = (
-        ("CDRs", books.cdrs, ""),
+        ("CDRs", books.cdrs, f"{books.credits} of them take another one back"),
         ("= acknowledged", books.acked, ""),
         ("+ on their way", books.pending, ""),
         ("+ parked", books.parked, "refused by the partner: see Deliveries"),

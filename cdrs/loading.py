@@ -5,16 +5,13 @@ from django.db import connection
 from cdrs import corrections
 from cdrs.facts import Anomaly, SessionFacts
 from cdrs.models import Correction
+from locations.electrical import Supply
 from locations.models import Connector
 from ocpi import codec, v221
 from sessions.models import MeterReading, Session
 from sessions.periods import Reading
+from tariffs.choice import TariffChange
 
-_PHASES = {
-    v221.PowerType.AC_2_PHASE.value: 2,
-    v221.PowerType.AC_2_PHASE_SPLIT.value: 2,
-    v221.PowerType.AC_3_PHASE.value: 3,
-}
 _MAX_OVERLAPS = 5
 # One statement by hand: sealing is the busiest moment of a depot, when all leave at once.
 _AROUND = f"""
@@ -61,6 +58,7 @@ def session_facts(row: Session) -> SessionFacts:
         currency=row.currency,
         time_zone=row.time_zone,
         tariffs=codec.decode_bytes(tuple[v221.Tariff, ...], bytes(row.tariffs)),
+        tariff_changes=codec.decode_bytes(tuple[TariffChange, ...], bytes(row.tariff_changes)),
         end_reason=row.end_reason,
         decision_ref=row.decision_ref,
         is_estimated=row.is_estimated,
@@ -80,5 +78,4 @@ def _max_power_w(
     """What the connector can deliver; None when it is not there any more."""
     if power_type is None or volts is None or amperes is None:
         return None
-    # OCPI gives the voltage of three phases between line and neutral, so each phase counts.
-    return watts or volts * amperes * _PHASES.get(power_type, 1)
+    return int(Supply.of(power_type=power_type, volts=volts, amperes=amperes, watts=watts).watts)

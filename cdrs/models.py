@@ -132,3 +132,48 @@ class Correction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.made_by}: {self.reason}"
+
+
+class CreditRequest(models.Model):
+    """One person asks to take a CDR back, and perhaps to bill the charge again; another one decides (S3).
+
+    Nothing is sealed before it is approved. What was sealed then stands in the chain; this row says who wanted
+    it, who agreed and why.
+    """
+
+    class State(models.TextChoices):
+        OPEN = "OPEN", "waiting for a second person"
+        APPROVED = "APPROVED", "approved"
+        DECLINED = "DECLINED", "declined"
+
+    cdr = models.ForeignKey(CDR, on_delete=models.PROTECT, related_name="credit_requests")
+    reason = models.CharField(max_length=255, help_text="Why the CDR is wrong.")
+    changes = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Corrected facts by which the charge is billed again; empty: it is only taken back.",
+    )
+    state = models.CharField(max_length=8, choices=State, default=State.OPEN, editable=False)
+    asked_by = models.CharField(max_length=150, editable=False)
+    asked_at = models.DateTimeField(editable=False)
+    decided_by = models.CharField(max_length=150, blank=True, editable=False)
+    decided_at = models.DateTimeField(null=True, blank=True, editable=False)
+    decision_reason = models.CharField(
+        max_length=255, blank=True, editable=False, help_text="Why it was declined."
+    )
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["cdr"], condition=models.Q(state="OPEN"), name="credit_one_open_request"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state="APPROVED")
+                | (~models.Q(decided_by="") & ~models.Q(decided_by=models.F("asked_by"))),
+                name="credit_two_persons",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"credit of {self.cdr}"

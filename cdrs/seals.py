@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 
 from cdrs.models import CDR
-from cdrs.services import FIRST_LINK
+from cdrs.sealing import FIRST_LINK
 
 
 def faults_of(cdr: CDR) -> tuple[str, ...]:

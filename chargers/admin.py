@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -13,7 +14,8 @@ from unfold.decorators import action, display
 from chargers.models import Station, StationCall
 from chargers.stations import give_new_password
 from charging.moments import ALARM
-from roaming.operators import OperatorAdmin, ReadOnlyAdmin, badge, duration, json_block
+from roaming.models import Party
+from roaming.operators import OperatorAdmin, ReadOnlyAdmin, Row, badge, duration, json_block
 from roaming.pages import PageForm, change_url, page, row_of
 from roaming.redaction import readable
 
@@ -30,6 +32,7 @@ CALL_COLOURS = {
 class StationAdmin(OperatorAdmin):
     """Stations and whether they are connected. A password is shown once, when it is made."""
 
+    operator_path = "depot__operator"
     list_display = ("identity", "depot", "presence", "seen", "clock", "vendor", "model", "firmware_version")
     list_filter = ("depot", "is_online", "vendor")
     list_select_related = ("depot",)
@@ -46,6 +49,7 @@ class StationAdmin(OperatorAdmin):
         "clock",
         "configuration",
         "configuration_read_at",
+        "limits",
         "has_password",
     )
     fieldsets = ((None, {"fields": ("identity", "depot")}), ("State", {"fields": STATE}))
@@ -84,6 +88,13 @@ class StationAdmin(OperatorAdmin):
             return badge("none", "green") if is_read else badge("not read yet", "grey")
         return json_block(json.dumps(refused, indent=2))
 
+    @display(description="Takes limits")
+    def limits(self, station: Station) -> str:
+        """The units of charging profiles, or that it takes none."""
+        if "SetChargingProfile" in station.refused_actions:
+            return "no: it does not know charging profiles"
+        return f"in {' and '.join(station.rate_units.split(','))}"
+
     @display(description="Password")
     def has_password(self, station: Station) -> SafeString:
         """Without one it cannot connect."""
@@ -119,6 +130,11 @@ class StationCallAdmin(ReadOnlyAdmin):
     fields = ("identity", "action", "progress", "priority", "purpose", "request_text", "answer_text", "error", "created_at",
               "not_after", "sent_at", "answered_at")  # fmt: skip
     readonly_fields = ("progress", "request_text", "answer_text")
+
+    def rows_of(self, rows: QuerySet[Row], operators: QuerySet[Party]) -> QuerySet[Row]:
+        """By the station that is called."""
+        stations = Station.objects.filter(depot__operator__in=operators)
+        return rows.filter(identity__in=stations.values("identity"))
 
     @display(description="State", ordering="state")
     def progress(self, call: StationCall) -> SafeString:

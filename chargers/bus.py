@@ -10,6 +10,9 @@ from django.db import connection
 
 from chargers.models import Station, StationCall
 from chargers.outgoing import Priority
+from chargers.schedules import tx_profile
+from charging.profiles import Schedule
+from ocpi import v221
 
 CHANNEL = "stations"
 
@@ -60,49 +63,89 @@ class StationGateway:
         not_after: datetime,
     ) -> None:
         """Queue a ReserveNow."""
-        payload: dict[str, Any] = {
+        payload = {
             "connectorId": ocpp_connector,
             "expiryDate": expires_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
             "idTag": id_tag,
             "reservationId": reservation_id,
         }
-        StationCall.objects.create(
-            identity=station_identity,
-            action="ReserveNow",
-            payload=payload,
-            priority=Priority.START,
-            purpose=purpose,
-            not_after=not_after,
-        )
-        wake_gateway(identity=station_identity)
+        _queue(station_identity, "ReserveNow", payload, purpose, not_after, priority=Priority.START)
 
     def cancel_reservation(
         self, *, station_identity: str, reservation_id: int, purpose: str, not_after: datetime
     ) -> None:
         """Queue a CancelReservation; it leaves before any reservation that is queued later."""
-        StationCall.objects.create(
-            identity=station_identity,
-            action="CancelReservation",
-            payload={"reservationId": reservation_id},
-            priority=Priority.START,
-            purpose=purpose,
-            not_after=not_after,
-        )
-        wake_gateway(identity=station_identity)
+        payload = {"reservationId": reservation_id}
+        _queue(station_identity, "CancelReservation", payload, purpose, not_after, priority=Priority.START)
 
     def unlock(
         self, *, station_identity: str, ocpp_connector: int, purpose: str, not_after: datetime
     ) -> None:
         """Queue an UnlockConnector."""
-        StationCall.objects.create(
-            identity=station_identity,
-            action="UnlockConnector",
-            payload={"connectorId": ocpp_connector},
-            priority=Priority.START,
-            purpose=purpose,
-            not_after=not_after,
-        )
-        wake_gateway(identity=station_identity)
+        payload = {"connectorId": ocpp_connector}
+        _queue(station_identity, "UnlockConnector", payload, purpose, not_after, priority=Priority.START)
+
+    def rate_units(self, *, station_identity: str) -> tuple[v221.ChargingRateUnit, ...]:
+        """What the station's configuration and its answers have told."""
+        station = Station.objects.filter(identity=station_identity).first()
+        if station is None or "SetChargingProfile" in station.refused_actions:
+            return ()
+        return tuple(v221.ChargingRateUnit(unit) for unit in station.rate_units.split(","))
+
+    def set_limits(
+        self,
+        *,
+        station_identity: str,
+        ocpp_connector: int,
+        transaction_id: int,
+        schedule: Schedule,
+        purpose: str,
+        not_after: datetime,
+    ) -> None:
+        """Queue a SetChargingProfile."""
+        profile = tx_profile(schedule, transaction_id=transaction_id)
+        payload = {"connectorId": ocpp_connector, "csChargingProfiles": profile}
+        _queue(station_identity, "SetChargingProfile", payload, purpose, not_after)
+
+    def clear_limits(
+        self, *, station_identity: str, transaction_id: int, purpose: str, not_after: datetime
+    ) -> None:
+        """Queue a ClearChargingProfile of the one profile of this transaction."""
+        _queue(station_identity, "ClearChargingProfile", {"id": transaction_id}, purpose, not_after)
+
+    def ask_limits(
+        self,
+        *,
+        station_identity: str,
+        ocpp_connector: int,
+        unit: v221.ChargingRateUnit,
+        seconds: int,
+        purpose: str,
+        not_after: datetime,
+    ) -> None:
+        """Queue a GetCompositeSchedule."""
+        payload = {"connectorId": ocpp_connector, "duration": seconds, "chargingRateUnit": unit.value}
+        _queue(station_identity, "GetCompositeSchedule", payload, purpose, not_after)
+
+
+def _queue(
+    identity: str,
+    action: str,
+    payload: dict[str, Any],
+    purpose: str,
+    not_after: datetime,
+    *,
+    priority: Priority = Priority.REST,
+) -> None:
+    StationCall.objects.create(
+        identity=identity,
+        action=action,
+        payload=payload,
+        priority=priority,
+        purpose=purpose,
+        not_after=not_after,
+    )
+    wake_gateway(identity=identity)
 
 
 def wake_gateway(*, identity: str) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from chargers import provisioning
+from chargers import capabilities, provisioning
 from chargers.models import Station, StationCall
 from chargers.outgoing import CallOutcome, CallStatus
-from charging.answers import Outcome, station_answered
+from chargers.schedules import composite
+from charging.answers import station_answered
+from charging.outcomes import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ def close(call_id: int, outcome: CallOutcome, *, now: datetime) -> None:
         call.error = _error(outcome)[:200]
         call.answered_at = now
         call.save(update_fields=["state", "answer", "error", "answered_at"])
+        capabilities.note(call, outcome)
         _carry(call, outcome, now)
 
 
@@ -85,17 +88,21 @@ def _carry(call: StationCall, outcome: CallOutcome, now: datetime) -> None:
     if call.purpose.startswith(provisioning.PURPOSE):
         provisioning.answered(call, outcome, now=now)
     elif call.purpose:
-        station_answered(purpose=call.purpose, outcome=to_outcome(outcome), now=now)
+        station_answered(
+            purpose=call.purpose, outcome=to_outcome(outcome, asked_at=call.sent_at or now), now=now
+        )
 
 
-def to_outcome(outcome: CallOutcome) -> Outcome:
+def to_outcome(outcome: CallOutcome, *, asked_at: datetime) -> Outcome:
     """A gateway's outcome in the words of charging."""
     if outcome.status is CallStatus.ANSWERED:
         payload: dict[str, Any] = outcome.payload
-        return Outcome(status=str(payload.get("status", "")))
+        return Outcome(status=str(payload.get("status", "")), limits=composite(payload, asked_at=asked_at))
     if outcome.status is CallStatus.TIMEOUT:
         return Outcome(is_timeout=True)
-    return Outcome(error=_error(outcome), error_code=outcome.error_code)
+    return Outcome(
+        error=_error(outcome), error_code=outcome.error_code, is_unable=capabilities.is_unable(outcome)
+    )
 
 
 def _error(outcome: CallOutcome) -> str:

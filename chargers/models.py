@@ -2,9 +2,11 @@
 
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from chargers.exact import ExactDecoder, ExactEncoder
 from locations.models import Depot
 
 
@@ -37,6 +39,19 @@ class Station(models.Model):
         help_text="Keys that are not as they must be: {key: {wanted, has, answer}}; empty is as wanted.",
     )
     configuration_read_at = models.DateTimeField(null=True, blank=True, editable=False)
+    rate_units = models.CharField(
+        max_length=3,
+        default="W,A",
+        editable=False,
+        help_text="Units that it takes in charging profiles, the one that it is known to take first.",
+    )
+    refused_actions = ArrayField(
+        models.CharField(max_length=30),
+        default=list,
+        blank=True,
+        editable=False,
+        help_text="Calls that it answered with NotImplemented or NotSupported since its boot.",
+    )
 
     class Meta:
         ordering: ClassVar = ["identity"]
@@ -57,14 +72,14 @@ class StationCall(models.Model):
 
     identity = models.CharField(max_length=48)
     action = models.CharField(max_length=30)
-    payload = models.JSONField()
+    payload = models.JSONField(encoder=ExactEncoder, decoder=ExactDecoder)
     priority = models.PositiveSmallIntegerField(default=3, help_text="0 safety, 1 stop, 2 start, 3 rest.")
     purpose = models.CharField(
         max_length=60, blank=True, help_text="Whom the answer is for, e.g. command:<uuid>."
     )
     state = models.CharField(max_length=7, choices=State, default=State.NEW)
     not_after = models.DateTimeField(help_text="Never sent after this moment.")
-    answer = models.JSONField(null=True, blank=True)
+    answer = models.JSONField(null=True, blank=True, encoder=ExactEncoder, decoder=ExactDecoder)
     error = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(db_default=Now())
     sent_at = models.DateTimeField(null=True, blank=True)

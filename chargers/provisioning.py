@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 PURPOSE = "configuration"
 PATIENCE = timedelta(minutes=5)
 HEARTBEAT_SECONDS = 60
+# Read, never changed: the units in which the station takes limits, and what stations write there.
+RATE_UNITS = "ChargingScheduleAllowedChargingRateUnit"
+_UNIT_WORDS = {"power": "W", "w": "W", "current": "A", "a": "A"}
 
 
 def wanted() -> dict[str, str]:
@@ -42,7 +45,9 @@ def begin(*, identity: str, now: datetime) -> None:
     StationCall.objects.filter(
         identity=identity, state=StationCall.State.NEW, purpose__startswith=PURPOSE
     ).update(state=StationCall.State.EXPIRED, error="the station booted again")
-    _queue(identity, "GetConfiguration", {"key": list(wanted())}, "read", now)
+    # What it could not do before may be in its new firmware.
+    Station.objects.filter(identity=identity).update(refused_actions=[])
+    _queue(identity, "GetConfiguration", {"key": [*wanted(), RATE_UNITS]}, "read", now)
 
 
 def answered(call: StationCall, outcome: CallOutcome, *, now: datetime) -> None:
@@ -54,11 +59,13 @@ def answered(call: StationCall, outcome: CallOutcome, *, now: datetime) -> None:
     if step == "change":
         _changed(station, call.payload["key"], call.payload["value"], outcome)
     elif outcome.status is CallStatus.ANSWERED:
-        _read(station, _Configuration.of(outcome.payload), is_last=step == "verify", now=now)
+        found = _Configuration.of(outcome.payload)
+        station.rate_units = _rate_units(found) or station.rate_units
+        _read(station, found, is_last=step == "verify", now=now)
     else:
         station.refused_configuration = {"GetConfiguration": {"answer": _word(outcome)}}
     station.configuration_read_at = now
-    station.save(update_fields=["refused_configuration", "configuration_read_at"])
+    station.save(update_fields=["refused_configuration", "configuration_read_at", "rate_units"])
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,11 @@ def _read(station: Station, found: _Configuration, *, is_last: bool, now: dateti
     station.refused_configuration = facts
     if facts:
         log.warning("ocpp.configuration station=%s keys=%s", station.identity, ",".join(sorted(facts)))
+
+
+def _rate_units(found: _Configuration) -> str:
+    words = (word.strip().lower() for word in found.values.get(RATE_UNITS, "").split(","))
+    return ",".join(sorted({_UNIT_WORDS[word] for word in words if word in _UNIT_WORDS}, reverse=True))
 
 
 def _changed(station: Station, key: str, value: str, outcome: CallOutcome) -> None:

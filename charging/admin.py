@@ -6,16 +6,30 @@ from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from charging.models import Authorization, Command, Reservation, Transaction, UnmatchedMessage
+from charging.profile_admin import ChargingProfileAdmin, ProfileRequestAdmin
 from charging.reservations import withdraw
-from roaming.operators import ReadOnlyAdmin, badge, clock, json_block, masked, table, without
+from locations.models import EVSE
+from roaming.models import Party
+from roaming.operators import ReadOnlyAdmin, Row, badge, clock, json_block, masked, table, without
 from roaming.pages import PageForm, ask, row_of
 from roaming.redaction import readable
+
+__all__ = [
+    "AuthorizationAdmin",
+    "ChargingProfileAdmin",
+    "CommandAdmin",
+    "ProfileRequestAdmin",
+    "ReservationAdmin",
+    "TransactionAdmin",
+    "UnmatchedMessageAdmin",
+]
 
 RESULT_COLOURS = {"ACCEPTED": "green", "": "grey"}
 RESERVATION_COLOURS = {
@@ -30,10 +44,20 @@ RESERVATION_COLOURS = {
 }
 
 
+class StationRowsAdmin(ReadOnlyAdmin):
+    """Rows that name a station: they belong to the operator at whose depot it has its bays; else to nobody."""
+
+    def rows_of(self, rows: QuerySet[Row], operators: QuerySet[Party]) -> QuerySet[Row]:
+        """By the bays that the station has or had."""
+        bays = EVSE.objects.filter(location__depot__operator__in=operators)
+        return rows.filter(station_identity__in=bays.values("station_identity"))
+
+
 @admin.register(Command)
 class CommandAdmin(ReadOnlyAdmin):
     """Partners' commands and their results."""
 
+    operator_path = "own_party"
     list_display = ("created_at", "type", "party", "progress", "outcome", "message", "decision_ref")
     list_filter = ("type", "state", "result", "party")
     list_select_related = ("party",)
@@ -63,6 +87,7 @@ class CommandAdmin(ReadOnlyAdmin):
 class ReservationAdmin(ReadOnlyAdmin):
     """Bays kept for drivers of partners."""
 
+    operator_path = "session__own_party"
     list_display = ("starts", "until", "evse", "location", "party", "ocpi_id", "progress", "keeper", "remark")
     list_filter = ("state", "party", "location__depot", "is_at_station")
     list_select_related = ("party", "evse", "location__depot", "session")
@@ -169,7 +194,7 @@ def _zone(reservation: Reservation) -> ZoneInfo:
 
 
 @admin.register(Transaction)
-class TransactionAdmin(ReadOnlyAdmin):
+class TransactionAdmin(StationRowsAdmin):
     """Transactions of stations, those without a session (fleet, refused) included."""
 
     list_display = (
@@ -185,6 +210,11 @@ class TransactionAdmin(ReadOnlyAdmin):
               "received_at")  # fmt: skip
     readonly_fields = ("card",)
 
+    def rows_of(self, rows: QuerySet[Row], operators: QuerySet[Party]) -> QuerySet[Row]:
+        """A guest's belongs to the operator of its session, wherever the station stands now."""
+        here = super().rows_of(rows.filter(session=None), operators)
+        return rows.filter(Q(session__own_party__in=operators) | Q(pk__in=here.values("pk")))
+
     @display(description="Id tag ends in")
     def card(self, transaction: Transaction) -> str:
         """The card, masked."""
@@ -192,7 +222,7 @@ class TransactionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Authorization)
-class AuthorizationAdmin(ReadOnlyAdmin):
+class AuthorizationAdmin(StationRowsAdmin):
     """Positive answers at readers."""
 
     list_display = (
@@ -218,7 +248,7 @@ class AuthorizationAdmin(ReadOnlyAdmin):
 
 
 @admin.register(UnmatchedMessage)
-class UnmatchedMessageAdmin(ReadOnlyAdmin):
+class UnmatchedMessageAdmin(StationRowsAdmin):
     """Messages of stations that fit nothing: for a person to look at."""
 
     list_display = ("received_at", "station_identity", "action", "reason")

@@ -2,16 +2,16 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
 from django.db import transaction
 from django.db.models import QuerySet
 
-from charging import reservations
+from charging import profile_answers, reservations
 from charging.commands import answered
 from charging.models import Command, Transaction
+from charging.outcomes import Outcome
 from ocpi import v221
 
 _Type = v221.CommandType
@@ -45,21 +45,13 @@ _LACKING: Mapping[str, v221.CommandResultType] = MappingProxyType(
 _NOT_THERE = frozenset({"NotImplemented", "NotSupported"})
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an order: the station's word, or why there is none; `error_code` is that of a CALLERROR."""
-
-    status: str = ""
-    error: str = ""
-    is_timeout: bool = False
-    error_code: str = ""
-
-
 def station_answered(*, purpose: str, outcome: Outcome, now: datetime) -> None:
     """Carry an answer to whom it is for; unknown purposes are a programming error (ValueError)."""
     kind, _, key = purpose.partition(":")
     if kind == "command":
         _command_answered(uuid.UUID(key), outcome, now)
+    elif kind == "profile":
+        profile_answers.answered(request_id=uuid.UUID(key), outcome=outcome, now=now)
     elif kind == "stop":
         if is_refusal(outcome):
             _forget_stop(Transaction.objects.filter(pk=int(key), stop_cause="WINDOW"))

@@ -6,10 +6,12 @@ the real-time authorization, then an answer whose expiry is the end of what the 
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 
 from access.decisions import Allow, StartRequest
@@ -21,8 +23,9 @@ from charging.models import Authorization
 from charging.reservations import held_by
 from locations.models import EVSE, Location
 from ocpi import codec, v221
-from roaming.models import Party
-from tokens.authorization import RealtimeAnswer, authorize_realtime
+from ocpi.headers import PartyId
+from roaming.models import Party, Platform
+from tokens.authorization import RealtimeAnswer, authorize_openly, authorize_realtime
 from tokens.models import Token
 from tokens.services import tokens_by_uid
 from tokens.whitelist import Use, judge_answer, plan_use
@@ -85,17 +88,20 @@ def tap(*, station_identity: str, id_tag: str, now: datetime, at: datetime | Non
 
 def _judge(held: _Tap) -> TapAnswer:
     locations = _locations(held.station_identity)
-    tokens = tokens_by_uid(uid=held.id_tag, type=v221.TokenType.RFID)
     if not locations:
         return INVALID
+    # A station stands at one depot: its operator knows the card, asks about it and is paid.
+    operator = locations[0].depot.operator
+    tokens = tokens_by_uid(own_party=operator, uid=held.id_tag, type=v221.TokenType.RFID)
     if len({row.party_id for row in tokens}) > 1:
         # Two partners claim this uid: whose customer pays is not ours to guess (B11).
         log.warning("authorize.ambiguous_uid station=%s", held.station_identity)
         return INVALID
     if any(row.is_blocked_here for row in tokens):
         return TapAnswer("Blocked")  # by an operator of ours, whatever its owner says (B18)
-    cards = [_Card(row.party, _token(row)) for row in tokens] or _unknown_cards(locations)
-    return _ask(held, cards, locations)
+    if tokens:
+        return _ask(held, [_Card(row.party, _token(row)) for row in tokens], locations)
+    return _judge_unknown(held, locations)
 
 
 def _locations(station_identity: str) -> list[Location]:
@@ -108,13 +114,74 @@ def _token(row: Token) -> v221.Token:
     return codec.decode_bytes(v221.Token, bytes(row.document))
 
 
-def _unknown_cards(locations: Sequence[Location]) -> list[_Card]:
-    """Only partners that have a grant here are asked about a card that nobody knows, the most trusted first."""
-    grants = Grant.objects.filter(
-        location__in=locations, status=Grant.Status.ACTIVE, party__is_active=True
-    ).select_related("party__platform")
+def _judge_unknown(held: _Tap, locations: Sequence[Location]) -> TapAnswer:
+    """Only partners that have a grant here are asked about a card that nobody knows, the most trusted first.
+
+    Those behind a hub that finds the one by itself are asked about by one question to that hub (HUB-49).
+    """
+    grants = Grant.objects.filter(location__in=locations, status=Grant.Status.ACTIVE, party__is_active=True)
+    grants = grants.exclude(party__role=v221.Role.HUB.value).select_related("party__platform")
     parties = {grant.party_id: grant.party for grant in grants.order_by("priority_class", "party_id")}
-    return [_Card(party, None) for party in parties.values()][:MAX_ASKED]
+    named: list[_Card] = []
+    by_hub: dict[Platform, list[Party]] = defaultdict(list)
+    for party in parties.values():
+        if party.is_behind_hub and party.platform is not None and party.platform.asks_openly:
+            by_hub[party.platform].append(party)
+        else:
+            named.append(_Card(party, None))
+    begun = time.monotonic()
+    answer = _ask(held, named[:MAX_ASKED], locations)
+    for hub, owners in list(by_hub.items())[: MAX_ASKED - len(named[:MAX_ASKED])]:
+        if answer.status == "Accepted" or time.monotonic() - begun > PATIENCE_SECONDS:
+            break
+        answer = _ask_openly(held, hub, owners, locations)
+    return answer
+
+
+def _ask_openly(
+    held: _Tap, hub: Platform, owners: Sequence[Party], locations: Sequence[Location]
+) -> TapAnswer:
+    """Ask a hub whose card this is, unless nobody behind it may charge here now; then the owner's grant decides."""
+    for owner in owners:
+        location, verdict = _fence(held, _Card(owner, None), locations)
+        if isinstance(verdict.outcome, Allow):
+            break
+    else:
+        return _refused_by_fence(verdict)
+    answer = authorize_openly(
+        own_party=location.depot.operator,
+        hub=hub,
+        owners=owners,
+        token_uid=held.id_tag,
+        token_type=v221.TokenType.RFID,
+        location=_place(location, held.station_identity),
+    )
+    card = next((_Card(party, None) for party in owners if _is_owner(party, answer.token)), None)
+    if card is None:
+        return TapAnswer(_BY_OUTCOME.get(answer.outcome, "Blocked"))
+    if card.party != owner:
+        _, verdict = _fence(held, card, [location])
+        if not isinstance(verdict.outcome, Allow):
+            return _refused_by_fence(verdict)
+    if is_charging_elsewhere(
+        party=card.party,
+        uid=held.id_tag,
+        station_identity=held.station_identity,
+        connector=None,
+        at=held.at,
+    ):
+        return TapAnswer("ConcurrentTx")
+    word = _read_answer(card, answer)
+    return word if isinstance(word, TapAnswer) else _accept(held, word, verdict)
+
+
+def _is_owner(party: Party, token: v221.Token | None) -> bool:
+    return token is not None and party.ocpi_id == PartyId.of(token.country_code, token.party_id)
+
+
+def _refused_by_fence(verdict: Verdict) -> TapAnswer:
+    outcome = verdict.outcome
+    return INVALID if isinstance(outcome, Allow) else TapAnswer(ID_TAG_STATUS_16[outcome.reason])
 
 
 def _ask(held: _Tap, cards: Sequence[_Card], locations: Sequence[Location]) -> TapAnswer:
@@ -164,26 +231,26 @@ def _word_of_partner(held: _Tap, card: _Card, location: Location) -> _Word | Tap
     station = held.station_identity
     if is_charging_elsewhere(party=card.party, uid=uid, station_identity=station, connector=None, at=held.at):
         return TapAnswer("ConcurrentTx")
-    use = plan_use(card.token)
+    use = plan_use(card.token, asks_when_allowed=settings.REALTIME_WHEN_ALLOWED)
     if use is Use.REFUSE:
         return TapAnswer("Blocked")
     if use is Use.ALLOW_FROM_CACHE and card.token is not None:
         return _Word(card.party, card.token, v221.AuthMethod.WHITELIST)
     answer = authorize_realtime(
+        own_party=location.depot.operator,
         party=card.party,
         token_uid=uid,
         token_type=v221.TokenType.RFID,
-        location=v221.LocationReferences(
-            location_id=location.ocpi_id, evse_uids=_evse_uids(location, station)
-        ),
+        location=_place(location, station),
         now=held.now,
     )
     return _read_answer(card, answer)
 
 
-def _evse_uids(location: Location, station_identity: str) -> tuple[str, ...]:
+def _place(location: Location, station_identity: str) -> v221.LocationReferences:
     here = EVSE.objects.filter(location=location, station_identity=station_identity, is_removed=False)
-    return tuple(here.order_by("ocpp_connector").values_list("uid", flat=True))
+    uids = here.order_by("ocpp_connector").values_list("uid", flat=True)
+    return v221.LocationReferences(location_id=location.ocpi_id, evse_uids=tuple(uids))
 
 
 def _read_answer(card: _Card, answer: RealtimeAnswer) -> _Word | TapAnswer:

@@ -52,12 +52,16 @@ def known_here(*, station_identity: str, id_tag: str, at: datetime) -> TapAnswer
 
 def may_stop_here(*, station_identity: str, id_tag: str) -> TapAnswer | None:
     """The yes for a card of the same group as a charge that runs here: one starts, another may stop (TOK-23)."""
-    for row in tokens_by_uid(uid=id_tag, type=v221.TokenType.RFID):
-        running = _running(station_identity).filter(
-            session__party=row.party, session__token_group__iexact=row.group_id
-        )
-        if row.group_id and running.exists():
-            return TapAnswer("Accepted", None, parent_of(row.party, row.group_id))
+    for running in (
+        _running(station_identity).filter(session__isnull=False).select_related("session__own_party")
+    ):
+        session = running.session
+        if session is None or not session.token_group:
+            continue
+        known = tokens_by_uid(own_party=session.own_party, uid=id_tag, type=v221.TokenType.RFID)
+        for row in known:
+            if row.party_id == session.party_id and row.group_id.upper() == session.token_group.upper():
+                return TapAnswer("Accepted", None, parent_of(row.party, row.group_id))
     return None
 
 

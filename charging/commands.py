@@ -40,7 +40,6 @@ from locations.services import set_serving
 from ocpi import codec, v221
 from ocpi.status import StatusCode
 from roaming.delivery.services import owe_once
-from roaming.models import Party
 from sessions.models import Session
 from sessions.services import EvseTaken, invalidate_session, set_terms
 
@@ -65,7 +64,7 @@ def start_session(*, order: Order, request: v221.StartSession, now: datetime) ->
     """
     if not is_own_token(order.party, request.token):
         return foreign_token(order.party, request.token)
-    location = visible_location(order.party, request.location_id)
+    location = visible_location(order, request.location_id)
     if location is None:
         return unknown_location()
     with transaction.atomic():
@@ -206,7 +205,7 @@ def stop_session(*, order: Order, request: v221.StopSession, now: datetime) -> R
     A session of somebody else answers exactly as an unknown one (B13).
     """
     with transaction.atomic():
-        session = _own_live_session(order.party, request.session_id)
+        session = _own_live_session(order, request.session_id)
         if session is None:
             unknown = v221.CommandResponseType.UNKNOWN_SESSION
             return Reply(response(unknown, "There is no such running session."))
@@ -235,13 +234,15 @@ def _running(session: Session) -> Transaction | None:
     return locked if locked is not None and locked.stopped_at is None else None
 
 
-def _own_live_session(party: Party, session_id: str) -> Session | None:
+def _own_live_session(order: Order, session_id: str) -> Session | None:
+    """The session between exactly these two; that of another operator here is as unknown as any (HUB-06)."""
     try:
         key = uuid.UUID(session_id)
     except ValueError:
         return None
     live = (v221.SessionStatus.PENDING.value, v221.SessionStatus.ACTIVE.value)
-    return Session.objects.select_related("evse").filter(pk=key, party=party, status__in=live).first()
+    mine = Session.objects.filter(party=order.party, own_party=order.own_party, status__in=live)
+    return mine.select_related("evse").filter(pk=key).first()
 
 
 def answered(

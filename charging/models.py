@@ -8,9 +8,20 @@ from django.db import models
 from django.db.models import F, Func, Value
 from django.db.models.functions import Now, Upper
 
+from charging.profile_models import ChargingProfile, ProfileRequest
 from locations.models import EVSE, Location
 from roaming.models import Party
 from sessions.models import Session
+
+__all__ = [
+    "Authorization",
+    "ChargingProfile",
+    "Command",
+    "ProfileRequest",
+    "Reservation",
+    "Transaction",
+    "UnmatchedMessage",
+]
 
 
 class Reservation(models.Model):

@@ -13,6 +13,8 @@ from ocpi import codec, v221
 from roaming.models import Party
 from sessions.models import Session
 from sessions.services import OpenSession, open_session
+from tariffs.choice import is_valid
+from tariffs.models import Tariff
 
 
 class Permit(NamedTuple):
@@ -94,7 +96,7 @@ def open_for(
             token_group=guest.token.group_id or "",
             auth_method=guest.auth_method,
             authorization_reference=guest.authorization_reference,
-            tariffs=(codec.decode_bytes(v221.Tariff, bytes(grant.tariff.document)),),
+            tariffs=_tariffs(grant, start.at),
             currency=grant.tariff.currency,
             time_zone=location.depot.time_zone,
             cdr_location=cdr_location(evse=evse, connector=connector),
@@ -103,6 +105,24 @@ def open_for(
             must_end_by=allow.must_end_by,
             grant_ref=receipt.grant_ref,
             decision_ref=receipt.ref,
+            profile_type=_profile_type(guest, evse),
         ),
         now=now,
     )
+
+
+def _tariffs(grant: Grant, at: datetime) -> tuple[v221.Tariff, ...]:
+    """The tariffs of a session, frozen for its whole life (TAR-27): the grant's own first, then those of profiles."""
+    profiles = [_document(tariff) for tariff in grant.profile_tariffs.order_by("pk")]
+    return (_document(grant.tariff), *(tariff for tariff in profiles if is_valid(tariff, at)))
+
+
+def _document(tariff: Tariff) -> v221.Tariff:
+    return codec.decode_bytes(v221.Tariff, bytes(tariff.document))
+
+
+def _profile_type(guest: Guest, evse: EVSE) -> v221.ProfileType | None:
+    """The preference that the token brings, where the bay takes preferences (TOK-24)."""
+    if v221.Capability.CHARGING_PREFERENCES_CAPABLE.value not in evse.capabilities:
+        return None
+    return guest.token.default_profile_type

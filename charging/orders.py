@@ -87,15 +87,23 @@ def new_id_tag() -> str:
 
 
 def is_own_token(party: Party, token: v221.Token) -> bool:
-    """Whether a token is one of the commanding party (CMD-15)."""
+    """Whether a token is one of the commanding party (CMD-15); a hub is shown Locations to pass them on and has no
+    drivers."""
+    if party.role == v221.Role.HUB:
+        return False
     owner = (token.country_code.upper(), token.party_id.upper())
     return owner == (party.country_code.upper(), party.party_id.upper())
 
 
-def visible_location(party: Party, location_id: str) -> Location | None:
-    """The Location of that id, if this party is shown it."""
+def visible_location(order: Order, location_id: str) -> Location | None:
+    """The Location as far as the addressed party of ours shows it to this partner (HUB-06)."""
     shown = (
-        PartnerView.objects.filter(party=party, location__ocpi_id=location_id.upper(), is_ended=False)
+        PartnerView.objects.filter(
+            party=order.party,
+            own_party=order.own_party,
+            location__ocpi_id=location_id.upper(),
+            is_ended=False,
+        )
         .select_related("location__depot__operator")
         .first()
     )

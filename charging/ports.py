@@ -7,6 +7,9 @@ from typing import Protocol
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from charging.profiles import Schedule
+from ocpi import v221
+
 
 class ChargerGateway(Protocol):
     """Orders to stations. Each call only queues, inside the caller's transaction; the outcome comes back
@@ -48,6 +51,38 @@ class ChargerGateway(Protocol):
         self, *, station_identity: str, ocpp_connector: int, purpose: str, not_after: datetime
     ) -> None:
         """Ask the station to unlock a connector, which ends what charges there; never sent after `not_after`."""
+
+    def rate_units(self, *, station_identity: str) -> tuple[v221.ChargingRateUnit, ...]:
+        """Units in which the station takes limits, as far as is known; none: it has said that it takes no limits."""
+
+    def set_limits(
+        self,
+        *,
+        station_identity: str,
+        ocpp_connector: int,
+        transaction_id: int,
+        schedule: Schedule,
+        purpose: str,
+        not_after: datetime,
+    ) -> None:
+        """Ask the station to keep a transaction below a schedule, instead of any it was given for it before."""
+
+    def clear_limits(
+        self, *, station_identity: str, transaction_id: int, purpose: str, not_after: datetime
+    ) -> None:
+        """Ask the station to forget the schedule of a transaction."""
+
+    def ask_limits(
+        self,
+        *,
+        station_identity: str,
+        ocpp_connector: int,
+        unit: v221.ChargingRateUnit,
+        seconds: int,
+        purpose: str,
+        not_after: datetime,
+    ) -> None:
+        """Ask the station which limits it will follow at a connector from now on."""
 
 
 @cache

@@ -18,7 +18,7 @@ from access.services import decide_start, is_admitted
 from cdrs.services import seal
 from charging.locks import lock_bay
 from charging.models import Command, Reservation
-from charging.orders import PLUG_IN_TIMEOUT, not_after, purpose_of
+from charging.orders import PLUG_IN_TIMEOUT, Order, not_after, purpose_of
 from charging.ports import charger_gateway
 from locations.models import Location
 from locations.services import set_reserved, set_serving
@@ -52,6 +52,11 @@ def live() -> QuerySet[Reservation]:
     return Reservation.objects.filter(state__in=Reservation.LIVE).select_related(
         "party", "evse", "location__depot__operator", "session__party", "session__own_party"
     )
+
+
+def of(order: Order) -> QuerySet[Reservation]:
+    """Those between exactly these two; what is at another operator here does not exist for this order (HUB-06)."""
+    return live().filter(party=order.party, session__own_party=order.own_party)
 
 
 def held_by(*, party: Party, uid: str, location: Location) -> Reservation | None:

@@ -54,7 +54,7 @@ def reserve_now(*, order: Order, request: v221.ReserveNow, now: datetime) -> Rep
     """
     if not is_own_token(order.party, request.token):
         return foreign_token(order.party, request.token)
-    location = visible_location(order.party, request.location_id)
+    location = visible_location(order, request.location_id)
     if location is None:
         return unknown_location()
     reservations.expire_due(location=location, now=now)
@@ -79,7 +79,7 @@ def reserve_now(*, order: Order, request: v221.ReserveNow, now: datetime) -> Rep
 
 def _known(order: Order, request: v221.ReserveNow, location: Location) -> Reservation | None:
     """What this party has reserved here under the same id."""
-    mine = reservations.live().filter(party=order.party, location=location)
+    mine = reservations.of(order).filter(location=location)
     return mine.filter(ocpi_id__iexact=request.reservation_id).first()
 
 
@@ -134,7 +134,7 @@ def _latest(allow: Allow, starts_at: datetime) -> tuple[datetime, str]:
 
 def _other_place(order: Order, request: v221.ReserveNow, known: Reservation | None) -> str:
     """A driver holds one place: whoever reserves here and there keeps others out (F4)."""
-    others = reservations.live().filter(party=order.party, session__token_uid__iexact=request.token.uid)
+    others = reservations.of(order).filter(session__token_uid__iexact=request.token.uid)
     if known is not None:
         others = others.exclude(pk=known.pk)
     return "The token holds another reservation: cancel that one first." if others.exists() else ""
@@ -229,10 +229,11 @@ def _kept(row: Reservation, receipt: Decision) -> Reply:
 def cancel_reservation(*, order: Order, request: v221.CancelReservation, now: datetime) -> Reply:
     """CANCEL_RESERVATION: the partner gives up what it reserved; its tariff may still ask for the time.
 
-    An id of somebody else ends exactly as one that nobody has: UNKNOWN_RESERVATION (CMD-21, CMD-22).
+    An id of somebody else, or one at another operator here, ends exactly as one that nobody has:
+    UNKNOWN_RESERVATION (CMD-21, CMD-22, HUB-06).
     """
     with transaction.atomic():
-        mine = reservations.live().filter(party=order.party, ocpi_id__iexact=request.reservation_id)
+        mine = reservations.of(order).filter(ocpi_id__iexact=request.reservation_id)
         found = list(mine.order_by("-pk")[:2])
         if not found:
             command = record(order=order, kind=_CANCEL, now=now)

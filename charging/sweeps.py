@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from charging import reservations
+from charging.active_profiles import tell_changes
 from charging.commands import drop_pending, expire_commands
 from charging.locks import lock_transaction
 from charging.models import Transaction
 from charging.orders import PLUG_IN_TIMEOUT
 from charging.orphans import close_orphans
 from charging.ports import charger_gateway
+from charging.profile_answers import expire_requests
 from ocpi import v221
 from sessions.models import Session
 
@@ -28,6 +30,8 @@ STOP_RETRY = timedelta(seconds=30)
 def sweep(*, now: datetime) -> None:
     """Do all that is due."""
     expire_commands(now=now)
+    expire_requests(now=now)
+    tell_changes(now=now)
     reservations.expire_due(now=now)
     reservations.withdraw_fenced(now=now)
     drop_starts_that_never_came(now=now)

@@ -33,7 +33,7 @@ def unlock_connector(*, order: Order, request: v221.UnlockConnector, now: dateti
     2003 for a Location, EVSE or Connector that this party cannot see; NOT_SUPPORTED for a bay without
     UNLOCK_CAPABLE (CMD-25).
     """
-    location = visible_location(order.party, request.location_id)
+    location = visible_location(order, request.location_id)
     evse = EVSE.objects.filter(
         location=location, uid=request.evse_uid.upper(), is_removed=False, connectors__ocpi_id__iexact=request.connector_id
     ).first()  # fmt: skip

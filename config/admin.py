@@ -11,21 +11,24 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
+from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from access.services import republish_depot, set_kill_switch
 from config.live import depots_live, running_sessions
 from locations.models import Depot
+from roaming.models import StaffScope
 from roaming.operators import OperatorAdmin, ReadOnlyAdmin, badge, without
 from roaming.pages import ask, row_of
+from roaming.scopes import operators_of
 
 
 @admin.register(Depot)
 class DepotAdmin(OperatorAdmin):
     """A site: its bays at this moment, its master data, and the kill switch."""
 
+    operator_path = "operator"
     list_display = ("name", "city", "time_zone", "pools", "guests")
     search_fields = ("name", "code", "city")
     actions_detail: ClassVar = ["close_to_guests", "open_to_guests"]
@@ -48,9 +51,9 @@ class DepotAdmin(OperatorAdmin):
         return ("guests", "code", "operator", "time_zone") if obj else ("guests",)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Only our own parties run depots."""
+        """Only our own parties run depots, and only those of this person are offered."""
         if db_field.name == "operator":
-            kwargs["queryset"] = db_field.related_model.objects.filter(platform__isnull=True)
+            kwargs["queryset"] = operators_of(request.user)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
@@ -83,7 +86,7 @@ class DepotAdmin(OperatorAdmin):
         """Add the board of the bays to the page."""
         depot = self.get_object(request, object_id) if object_id else None
         if depot is not None and self.has_view_permission(request, depot):
-            (live,) = depots_live([depot], running_sessions(), now=timezone.now())
+            (live,) = depots_live([depot], running_sessions(request.user), now=timezone.now())
             extra_context = {**(extra_context or {}), "depot_live": live}
         return super().changeform_view(request, object_id, form_url, extra_context)
 
@@ -137,9 +140,39 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
+class ScopeInline(TabularInline):
+    """The operators whose rows a person may see; superusers see everything without any."""
+
+    model = StaffScope
+    extra = 0
+    hide_title = True
+
+
+class SuperusersOnly:
+    """Who may change people may become anybody: nobody but superusers, whatever permissions a group is given."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Superusers."""
+        return bool(request.user.is_superuser)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Superusers."""
+        return bool(request.user.is_superuser)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Superusers."""
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Superusers."""
+        return bool(request.user.is_superuser)
+
+
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
+class UserAdmin(SuperusersOnly, DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Staff. A person who leaves is made inactive; what they did stays theirs."""
+
+    inlines: ClassVar = [ScopeInline]
 
     form = UserChangeForm
     add_form = UserCreationForm
@@ -152,7 +185,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not g
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(SuperusersOnly, DjangoGroupAdmin, ModelAdmin):
     """Groups; `manage.py setup_staff` makes Operators and Finance what they should be."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -162,7 +195,7 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
 
 @admin.register(LogEntry)
 class LogEntryAdmin(ReadOnlyAdmin):
-    """What staff did here."""
+    """What staff did here: of all operators, so for those who act for all of them."""
 
     list_display = ("action_time", "user", "content_type", "object_repr", "what")
     list_filter = ("user", "content_type")

@@ -20,8 +20,8 @@ from config.live import depots_live, running_sessions
 from locations.models import Depot
 from ocpi import v221
 from roaming.delivery.admin import HELD
-from roaming.models import Lane, Obligation
-from roaming.operators import clock, duration
+from roaming.models import Finding, Lane, Obligation
+from roaming.operators import clock, duration, visible
 from sessions.models import Session
 
 AGEING = timedelta(hours=1)
@@ -44,13 +44,15 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the dashboard to the context of the index page (UNFOLD["DASHBOARD_CALLBACK"])."""
     now = timezone.now()
     user = request.user
-    board = _Board(now)
+    board = _Board(now, user)
     if user.has_perm("locations.view_depot"):
         board.depots()
     if user.has_perm("chargers.view_station"):
         board.stations()
     if user.has_perm("roaming.view_obligation"):
         board.deliveries()
+    if user.has_perm("roaming.view_finding"):
+        board.findings()
     if user.has_perm("cdrs.view_review"):
         board.reviews()
     if user.has_perm("access.view_decision"):
@@ -67,15 +69,16 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 class _Board:
     """Collects the parts, each with its figures."""
 
-    def __init__(self, now: datetime) -> None:
+    def __init__(self, now: datetime, user: Any) -> None:
         self.now = now
+        self.user = user
         self.figures: list[Figure] = []
         self.parts: dict[str, Any] = {"figures": self.figures}
 
     def depots(self) -> None:
         """Bays, windows, running guests: five queries."""
-        sessions = running_sessions()
-        depots = depots_live(Depot.objects.order_by("name"), sessions, now=self.now)
+        sessions = running_sessions(self.user)
+        depots = depots_live(visible(Depot.objects.order_by("name"), self.user), sessions, now=self.now)
         self.parts["depots"] = depots
         self.parts["running"] = [_running(session, self.now) for session in sessions]
         late = sum(session.must_end_by is not None and session.must_end_by < self.now for session in sessions)
@@ -88,7 +91,7 @@ class _Board:
     def stations(self) -> None:
         """Stations that are away, the longest first."""
         away = list(
-            Station.objects.filter(is_online=False)
+            visible(Station.objects.filter(is_online=False), self.user)
             .select_related("depot")
             .order_by("last_seen_at", "identity")
         )
@@ -111,7 +114,7 @@ class _Board:
         held = Q(state__in=HELD)
         old = Q(state=Obligation.State.PENDING, owed_since__lt=self.now - AGEING)
         rows = list(
-            Obligation.objects.filter(held | old)
+            visible(Obligation.objects.filter(held | old), self.user)
             .order_by()
             .values("lane__platform", "lane__platform__name")
             .annotate(
@@ -129,7 +132,9 @@ class _Board:
             }
             for row in rows
         ]
-        stuck = Lane.objects.exclude(breaker=Lane.Breaker.CLOSED).select_related("platform")
+        stuck = visible(Lane.objects.exclude(breaker=Lane.Breaker.CLOSED), self.user).select_related(
+            "platform"
+        )
         self.parts["lanes"] = [
             {
                 "partner": str(lane.platform),
@@ -151,9 +156,21 @@ class _Board:
             "?state__exact=PENDING",
         )
 
+    def findings(self) -> None:
+        """What our own checks have found, and since when."""
+        found = Finding.objects.filter(closed_at__isnull=True).aggregate(
+            count=Count("pk"),
+            alerts=Count("pk", filter=Q(severity=Finding.Severity.ALERT)),
+            since=Min("opened_at"),
+        )
+        count, page = found["count"], "admin:roaming_finding_changelist"
+        label = f"findings, the oldest for {duration(self.now - found['since'])}" if count else "findings"
+        tone = "red" if found["alerts"] else "amber" if count else ""
+        self._add(count, label, tone, page, "?state=open")
+
     def reviews(self) -> None:
         """Sessions that are not billed yet because something is wrong with them."""
-        found = Review.objects.filter(resolved_at__isnull=True).aggregate(
+        found = visible(Review.objects.filter(resolved_at__isnull=True), self.user).aggregate(
             count=Count("pk"), since=Min("opened_at")
         )
         count = found["count"]
@@ -164,7 +181,7 @@ class _Board:
 
     def refusals(self) -> None:
         """The last starts that were refused, and why."""
-        denied = Decision.objects.filter(outcome="DENY", at__gte=self.now - RECENT)
+        denied = visible(Decision.objects.filter(outcome="DENY", at__gte=self.now - RECENT), self.user)
         last = denied.select_related("party", "location__depot").defer("trace", "inputs")[:SHOWN]
         self.parts["refusals"] = [
             {

@@ -12,6 +12,8 @@ import msgspec
 import yaml
 
 from ocpi import codec, v221
+from ocpi.plaintext import MAX_DISPLAY_TEXT, display_text_fault
+from roaming.dialect import NACS
 
 WEEKDAYS = {"MON": 1, "TUE": 2, "WED": 3, "THU": 4, "FRI": 5, "SAT": 6, "SUN": 7}
 Weekday = Literal["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
@@ -71,17 +73,22 @@ class TariffPart(_Part, frozen=True, kw_only=True):
     id: Key
     name: str = ""
     currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+    type: v221.TariffType | None = None
     elements: list[Any]
     min_price: dict[str, Any] | None = None
     max_price: dict[str, Any] | None = None
     alt_text: str = ""
 
 
+# A pattern, since OCPI 2.2.1 has no word for NACS and an enum cannot be added to.
+STANDARDS = f"^({'|'.join((*v221.ConnectorType, NACS))})$"
+
+
 class ConnectorPart(_Part, frozen=True, kw_only=True):
     """One plug."""
 
     id: Key
-    standard: v221.ConnectorType
+    standard: Annotated[str, msgspec.Meta(pattern=STANDARDS)]
     format: v221.ConnectorFormat
     power_type: v221.PowerType
     max_voltage: Annotated[int, msgspec.Meta(gt=0, le=2000)]
@@ -110,7 +117,7 @@ class LocationPart(_Part, frozen=True, kw_only=True):
 
     key: Key
     name: Text
-    directions: Annotated[str, msgspec.Meta(max_length=512)] = ""
+    directions: Annotated[str, msgspec.Meta(max_length=MAX_DISPLAY_TEXT)] = ""
     parking_type: v221.ParkingType | None = None
     facilities: list[v221.Facility] = []
     bays: Annotated[list[BayPart], msgspec.Meta(min_length=1)]
@@ -150,6 +157,7 @@ class GrantPart(_Part, frozen=True, kw_only=True):
     location: str
     schedule: str
     tariff: str
+    profile_tariffs: list[str] = []
     token_groups: list[Annotated[str, msgspec.Meta(min_length=1, max_length=36)]] = []
     end_policy: Literal["STOP", "GRACE", "FINISH"] = "GRACE"
     grace_minutes: Minutes = 15
@@ -270,6 +278,7 @@ def tariff_of(part: TariffPart, party: str, now: datetime) -> v221.Tariff:
             "party_id": party_id,
             "id": part.id,
             "currency": part.currency,
+            "type": part.type.value if part.type else None,
             "elements": part.elements,
             "min_price": part.min_price,
             "max_price": part.max_price,
@@ -286,6 +295,10 @@ def _contradictions(file: DepotFile) -> Iterator[tuple[str, str]]:
         degrees: Decimal = getattr(file.depot, field)
         if not (degrees.is_finite() and -bound <= degrees <= bound):
             yield f"depot.{field}", f"{degrees} is not between -{bound} and {bound} degrees"
+    for number, location in enumerate(file.locations):
+        fault = display_text_fault(location.directions)
+        if fault is not None:
+            yield f"locations[{number}].directions", fault
     yield from _repeats(file)
     yield from _dangling(file)
     for number, schedule in enumerate(file.schedules):
@@ -336,3 +349,6 @@ def _dangling(file: DepotFile) -> Iterator[tuple[str, str]]:
         for field, names in known.items():
             if getattr(grant, field) not in names:
                 yield f"grants[{number}].{field}", f"'{getattr(grant, field)}' is not in this file"
+        for place, tariff in enumerate(grant.profile_tariffs):
+            if tariff not in known["tariff"]:
+                yield f"grants[{number}].profile_tariffs[{place}]", f"'{tariff}' is not in this file"

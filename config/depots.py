@@ -8,7 +8,8 @@ from typing import Any
 from django.db import models, transaction
 
 from access.models import Grant, Holiday, Schedule, Window, WindowException
-from access.services import change_grant, republish_depot
+from access.services import republish_depot, write_grant
+from access.tariffs import require_distinct_tariffs
 from chargers.models import Station
 from chargers.passwords import hash_password, is_password
 from config.depot_file import (
@@ -22,6 +23,7 @@ from config.depot_file import (
 )
 from locations.models import EVSE, Connector, Depot, Location
 from ocpi import codec
+from roaming.hub.telling import tell_about
 from roaming.models import Party
 from tariffs.models import Tariff
 from tariffs.services import TariffRefused, put_tariff
@@ -81,6 +83,7 @@ class _Loader:
             for number, grant in enumerate(self.file.grants):
                 self._grant(number, grant)
             republish_depot(depot=self.depot, now=self.now)
+            self._require_distinct_tariffs()
         return self.report
 
     def _operator(self) -> Party:
@@ -92,7 +95,10 @@ class _Loader:
         if taken.exists():
             raise NotHere("operator.party", f"{part.party} is a party of a partner platform, not ours")
         key = {"country_code": country_code, "party_id": party_id, "role": "CPO"}
+        is_new = not Party.objects.filter(**key).exists()
         operator: Party = self._put(Party, key, {"name": part.name, "website": part.website})
+        if is_new:
+            tell_about([operator], now=self.now)
         return operator
 
     def _depot(self, operator: Party) -> Depot:
@@ -229,7 +235,7 @@ class _Loader:
                 Connector,
                 {"evse": evse, "ocpi_id": connector.id},
                 {
-                    "standard": connector.standard.value,
+                    "standard": connector.standard,
                     "format": connector.format.value,
                     "power_type": connector.power_type.value,
                     "max_voltage": connector.max_voltage,
@@ -271,12 +277,29 @@ class _Loader:
             "valid_from": part.valid_from,
             "valid_to": part.valid_to,
         }
-        differs = known is None or any(getattr(grant, name) != value for name, value in values.items())
+        profiles = [self.tariffs[each] for each in part.profile_tariffs]
+        differs = (
+            known is None
+            or any(getattr(grant, name) != value for name, value in values.items())
+            or set(known.profile_tariffs.all()) != set(profiles)
+        )
         for name, value in values.items():
             setattr(grant, name, value)
         if differs:
-            change_grant(grant=grant, now=self.now)
+            try:
+                write_grant(grant=grant, profile_tariffs=profiles, now=self.now)
+            except ValueError as error:
+                raise NotHere(f"grants[{number}].profile_tariffs", str(error)) from error
         self._note(f"grant of {part.party} at {part.location}", is_new=known is None, is_changed=differs)
+
+    def _require_distinct_tariffs(self) -> None:
+        """When all grants are written, and also where another depot's grants name a tariff of this file."""
+        touched = Grant.objects.filter(tariff__in=self.tariffs.values()).exclude(status=Grant.Status.ENDED)
+        for location in Location.objects.filter(grants__in=touched).distinct().order_by("pk"):
+            try:
+                require_distinct_tariffs(location=location)
+            except TariffRefused as error:
+                raise NotHere("grants", str(error)) from error
 
     def _put(self, model: type[Any], key: dict[str, Any], values: dict[str, Any]) -> Any:
         known = model._default_manager.filter(**key).first()

@@ -8,22 +8,25 @@ OPERATORS = {
                   "partnerview": "view"},
     "access": {"grant": "view add change", "schedule": "view add change", "window": "view add change delete",
                "windowexception": "view add change delete", "holiday": "view add change delete", "edge": "view",
-               "decision": "view"},
+               "decision": "view", "fencedlocation": "view add change", "pass": "view add change",
+               "passwindow": "view add change delete"},
     "tariffs": {"tariff": "view"},
     "tokens": {"token": "view change", "pull": "view"},
-    "roaming": {"platform": "view add change", "party": "view", "endpoint": "view", "lane": "view change",
-                "obligation": "view change", "attempt": "view", "credentialstoken": "view"},
+    "roaming": {"platform": "view add change", "party": "view change", "endpoint": "view", "lane": "view change",
+                "agreement": "view add change",
+                "obligation": "view change", "attempt": "view", "credentialstoken": "view",
+                "finding": "view", "comparison": "view"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
     "charging": {"command": "view", "reservation": "view change", "transaction": "view", "authorization": "view",
-                 "unmatchedmessage": "view"},
+                 "unmatchedmessage": "view", "chargingprofile": "view", "profilerequest": "view"},
     "chargers": {"station": "view add change", "stationcall": "view"},
-    "cdrs": {"cdr": "view", "review": "view"},
+    "cdrs": {"cdr": "view", "review": "view", "creditrequest": "view"},
 }  # fmt: skip
 FINANCE = {
-    "cdrs": {"cdr": "view", "review": "view change"},
+    "cdrs": {"cdr": "view", "review": "view change", "creditrequest": "view change"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
     "tariffs": {"tariff": "view change"},
-    "roaming": {"party": "view", "obligation": "view", "attempt": "view"},
+    "roaming": {"party": "view", "obligation": "view", "attempt": "view", "finding": "view"},
 }
 GROUPS = {"Operators": OPERATORS, "Finance": FINANCE}
 

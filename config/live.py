@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.urls import reverse
@@ -13,7 +13,7 @@ from locations.board import Bay, Guest, board
 from locations.models import EVSE, Depot, Location, PartnerView
 from locations.seen import Access, access_of_view
 from ocpi import v221
-from roaming.operators import clock
+from roaming.operators import clock, visible
 from sessions.models import Session
 
 Row = TypeVar("Row", EVSE, PartnerView)
@@ -63,9 +63,10 @@ class DepotLive:
         return sum(bay.tone == "green" for pool in self.pools for bay in pool.bays)
 
 
-def running_sessions() -> list[Session]:
-    """All live sessions of guests, those that must end first at the top; one query."""
-    rows = Session.objects.filter(status__in=LIVE).select_related("party", "evse", "location__depot")
+def running_sessions(user: Any) -> list[Session]:
+    """All live sessions of guests that this person may see, those that must end first at the top; one query."""
+    live = visible(Session.objects.filter(status__in=LIVE), user)
+    rows = live.select_related("party", "evse", "location__depot")
     return list(
         rows.defer("tariffs", "cdr_location", "charging_periods").order_by("must_end_by", "started_at")
     )

@@ -158,6 +158,9 @@ OCPI_INTERFACES = {
     ("cdrs", "SENDER"): "cdrs.urls.sender",
     ("tokens", "RECEIVER"): "tokens.urls.receiver",
     ("commands", "RECEIVER"): "charging.urls.receiver",
+    ("hubclientinfo", "SENDER"): "roaming.hub.urls.clientinfo_sender",
+    ("hubclientinfo", "RECEIVER"): "roaming.hub.urls.clientinfo_receiver",
+    ("chargingprofiles", "RECEIVER"): "charging.urls.profiles",
 }
 # Endpoints that a partner must offer before we register with it (CRD-16, CRD-29).
 OCPI_REQUIRED_ENDPOINTS = [("tokens", "SENDER")]
@@ -171,10 +174,16 @@ OUTBOUND_REQUIRE_HTTPS = env.bool("OUTBOUND_REQUIRE_HTTPS", default=not DEVELOPM
 OUTBOUND_CA_FILE = env.str("OUTBOUND_CA_FILE", default="")
 # Reverse proxies of ours in front of the web workers: so many entries of X-Forwarded-For are ours.
 TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)
+# A hub asks a platform that it has not heard of for so long whether it is still there.
+HUB_PRESENCE_SECONDS = env.float("HUB_PRESENCE_SECONDS", default=300.0)
 REALTIME_AUTHORIZATION_SECONDS = env.float("REALTIME_AUTHORIZATION_SECONDS", default=3.0)
 # A reservation lasts this long at most, from its first RESERVE_NOW, whatever the grant allows.
 RESERVATION_MAX_MINUTES = env.int("RESERVATION_MAX_MINUTES", default=120)
+# A known, valid card whose whitelist says ALLOWED: ask its owner at each tap (on), or use what it told us (off).
+REALTIME_WHEN_ALLOWED = env.bool("REALTIME_WHEN_ALLOWED", default=False)
 COMMAND_TIMEOUT_SECONDS = env.int("COMMAND_TIMEOUT_SECONDS", default=45)
+# A session's charging profile may be changed once in this time; sooner is TOO_OFTEN.
+PROFILE_CHANGE_SECONDS = env.int("PROFILE_CHANGE_SECONDS", default=30)
 # How often stations report the meter of a running charge; they are configured to it when they boot.
 OCPP_METER_INTERVAL_SECONDS = env.int("OCPP_METER_INTERVAL_SECONDS", default=60)
 
@@ -231,6 +240,8 @@ CDR_VAT_COUNTRIES = env.list(
 )
 
 CHARGER_GATEWAY = "chargers.bus.StationGateway"
+# What the hub asks before it passes on a command to, or shows, a Location of another operator.
+HUB_FENCE = "access.foreign.PassFence"
 
 # Celery only wakes: messages carry no data, and `manage.py sweep` alone would still deliver everything.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://") or "redis://127.0.0.1:1/0"

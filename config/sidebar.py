@@ -33,11 +33,23 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Platforms", "hub", "roaming.platform"),
             ("Parties", "groups", "roaming.party"),
+            ("Agreements", "handshake", "roaming.agreement"),
             ("Tokens", "badge", "tokens.token"),
             ("Token lists", "sync", "tokens.pull"),
             ("Deliveries", "outbox", "roaming.obligation"),
             ("Lanes", "alt_route", "roaming.lane"),
+            ("Findings", "troubleshoot", "roaming.finding"),
+            ("Comparisons", "compare", "roaming.comparison"),
             ("Commands", "terminal", "charging.command"),
+            ("Charging profiles", "show_chart", "charging.chargingprofile"),
+            ("Profile requests", "query_stats", "charging.profilerequest"),
+        ),
+    ),
+    (
+        "Hub",
+        (
+            ("Fences", "fence", "access.fencedlocation"),
+            ("Passes", "key", "access.pass"),
         ),
     ),
     (
@@ -46,6 +58,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Tariffs", "sell", "tariffs.tariff"),
             ("CDRs", "receipt_long", "cdrs.cdr"),
             ("Reviews", "rate_review", "cdrs.review"),
+            ("Credits", "undo", "cdrs.creditrequest"),
         ),
     ),
     (

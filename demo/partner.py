@@ -255,6 +255,18 @@ class Partner(Memory):
         body = {"response_url": f"{self.url}{BASE}/2.2.1/commands/{name}/{uid}"} | members
         return self.send("POST", "commands", name, body=body), uid
 
+    def profile(self, method: str, session_id: str, **members: Any) -> tuple[Answer, str]:
+        """GET, PUT or DELETE a charging profile; return the answer, and the id of its result in the store.
+
+        ``members`` are those of the body of a PUT, and query parameters otherwise.
+        """
+        uid = secrets.token_hex(8)
+        url = f"{self.url}{BASE}/2.2.1/chargingprofiles/{method}/{uid}?request_id=5678&part=2"
+        members = {"response_url": url} | members
+        if method == "PUT":
+            return self.send(method, "chargingprofiles", session_id, body=members), uid
+        return self.send(method, "chargingprofiles", session_id, **members), uid
+
     # -- inside
 
     def _answer(self, received: Request) -> Reply:

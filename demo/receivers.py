@@ -27,6 +27,9 @@ class Store:
     command_results: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, Any] = field(default_factory=dict)
     refuses_repeated_cdrs: bool = False
+    # Results of its profile requests by id, and the limits in force that it was told of, newest last, by session.
+    profile_results: dict[str, Any] = field(default_factory=dict)
+    active_profiles: dict[str, list[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -41,6 +44,8 @@ class Store:
             if module == "commands" and len(segments) == 2 and received.method == "POST":
                 self.command_results[segments[1]] = received.json
                 return Reply()
+            if module == "chargingprofiles":
+                return self._profile(received, segments)
             if module == "tokens":
                 return self._tokens(received, segments, partner)
         return _not_found()
@@ -106,6 +111,16 @@ class Store:
         self.cdrs[cdr["id"]] = cdr
         location = f"{partner.endpoint('cdrs').rstrip('/')}/{cdr['id']}"
         return Reply(201 if known is None else 200, headers={"Location": location})
+
+    def _profile(self, received: Request, segments: list[str]) -> Reply:
+        match received.method, segments:
+            case "POST", [_, uid]:
+                self.profile_results[uid] = received.json
+            case "PUT", [session_id]:
+                self.active_profiles.setdefault(session_id, []).append(received.json)
+            case _:
+                return _not_allowed()
+        return Reply()
 
     def _tokens(self, received: Request, segments: list[str], partner: "Partner") -> Reply:
         if received.method == "GET" and not segments:

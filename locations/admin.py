@@ -22,6 +22,7 @@ from locations import master, seen
 from locations.models import EVSE, Connector, Location, PartnerView
 from locations.services import remove_evse
 from ocpi import codec, v221
+from ocpi.plaintext import display_text_fault
 from roaming.operators import (
     OperatorAdmin,
     ReadOnlyAdmin,
@@ -59,9 +60,17 @@ def _words(enum: type[StrEnum], help_text: str = "") -> forms.MultipleChoiceFiel
 
 
 class LocationForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """Facilities to choose from instead of a list to type."""
+    """Facilities to choose from instead of a list to type, and directions that partners can show."""
 
     facilities = _words(v221.Facility)
+
+    def clean_directions(self) -> str:
+        """They become a DisplayText: no markup (TYP-09)."""
+        directions: str = self.cleaned_data["directions"]
+        fault = display_text_fault(directions)
+        if fault is not None:
+            raise forms.ValidationError(fault)
+        return directions
 
 
 class EvseForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
@@ -93,6 +102,7 @@ class EvseInline(ReadOnlyInline):
 class LocationAdmin(OperatorAdmin):
     """Bay pools. A saved change is published to every partner that sees the pool."""
 
+    operator_path = "depot__operator"
     form = LocationForm
     list_display = ("name", "depot", "bays", "seen_by")
     list_filter = ("depot",)
@@ -151,6 +161,7 @@ class ConnectorInline(TabularInline):
 class EvseAdmin(OperatorAdmin):
     """Bays. Master data is edited here and published at once; state comes from the station alone."""
 
+    operator_path = "location__depot__operator"
     form = EvseForm
     list_display = ("bay", "evse_id", "location", "station_identity", "status", "presence", "serving_party")
     list_filter = ("location__depot", "location", "device_status", "is_online", "is_removed")
@@ -233,6 +244,7 @@ class EvseAdmin(OperatorAdmin):
 class PartnerViewAdmin(ReadOnlyAdmin):
     """What each partner is shown of each pool, at this moment."""
 
+    operator_path = "own_party"
     list_display = ("location", "party", "access_now", "changes_next", "last_updated")
     list_filter = ("location__depot", "location", "party")
     list_select_related = ("location__depot", "party")

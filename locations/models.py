@@ -8,6 +8,7 @@ from django.db import models
 
 from locations.validators import IanaZone, Words
 from ocpi import v221
+from roaming.dialect import NACS
 from roaming.models import Party
 
 # In upper case, as ids ignore case; and nothing that JSON or a URL would have to escape.
@@ -159,7 +160,11 @@ class Connector(models.Model):
 
     evse = models.ForeignKey(EVSE, on_delete=models.CASCADE, related_name="connectors")
     ocpi_id = models.CharField(max_length=36)
-    standard = models.CharField(max_length=30, choices=_choices(v221.ConnectorType))
+    standard = models.CharField(
+        max_length=30,
+        choices=[*_choices(v221.ConnectorType), (NACS, f"{NACS} (NACS)")],
+        help_text="NACS is no word of OCPI 2.2.1: each partner is shown what its platform is set to.",
+    )
     format = models.CharField(max_length=6, choices=_choices(v221.ConnectorFormat))
     power_type = models.CharField(max_length=18, choices=_choices(v221.PowerType))
     max_voltage = models.PositiveIntegerField(help_text="V, line to neutral for three phases.")

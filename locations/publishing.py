@@ -21,7 +21,9 @@ from locations.wire import location_document
 from ocpi import codec
 from roaming import rawsql
 from roaming.delivery.services import owe_state
+from roaming.dialect import Dialect
 from roaming.models import Party
+from roaming.quirks import dialects_of
 
 _TABLE = PartnerView._meta.db_table
 COLUMNS = "v.id, v.party_id, v.publication, v.document, v.last_updated, v.next_edge_at"
@@ -95,9 +97,11 @@ def views_of(location_id: int) -> list[View]:
 def rerender(location: Location, facts: LocationFacts, views: Iterable[View], now: datetime) -> bool:
     """Render views with the Publication that they hold; write and owe what changed. True when anything did."""
     changes = []
+    views = list(views)
+    dialects = dialects_of(view.party_id for view in views)
     for view in views:
         publication = read_publication(view.publication)
-        change = _rendered(view, facts, publication, now)
+        change = _rendered(view, facts, publication, dialects[view.party_id], now)
         if change is not None:
             changes.append(change)
         edge = valid_until(facts, publication, now)
@@ -107,10 +111,17 @@ def rerender(location: Location, facts: LocationFacts, views: Iterable[View], no
     return bool(changes)
 
 
-def _rendered(view: View, facts: LocationFacts, publication: Publication, now: datetime) -> Change | None:
+def _rendered(
+    view: View, facts: LocationFacts, publication: Publication, dialect: Dialect, now: datetime
+) -> Change | None:
     previous = stored.read_location(view.document)
     current = location_document(
-        facts=facts, publication=publication, viewer=view.party_id, previous=previous, now=now
+        facts=facts,
+        publication=publication,
+        viewer=view.party_id,
+        dialect=dialect,
+        previous=previous,
+        now=now,
     )
     if current is previous:
         return None

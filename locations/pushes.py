@@ -12,7 +12,8 @@ from locations import stored
 from locations.changes import STATUS_MEMBERS
 from locations.models import Location, PartnerView
 from locations.publishing import WHOLE
-from roaming.models import Lane, Obligation, Party
+from locations.services import reword_views
+from roaming.models import Lane, Obligation, Party, Platform
 from roaming.pushes import Message, Push, register
 from roaming.rawsql import fetch
 
@@ -61,6 +62,10 @@ class LocationPush(_ViewPush):
         """The stored bytes; nothing when the view is gone."""
         view = self._view(obligation)
         return Message(method="PUT", segments=view.segments, body=view.document) if view else None
+
+    def reworded(self, platform: Platform, *, now: datetime) -> None:
+        """Opening hours and connectors depend on the platform; this does for EVSEs too."""
+        reword_views(platform=platform, now=now)
 
 
 class EvsePush(_ViewPush):

@@ -6,6 +6,7 @@ the partner already has: each `last_updated` moves only when its own object chan
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_facts
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 
 from locations.publication import Publication, masked_status, next_edge, status_schedule
 from ocpi import v221
+from roaming.dialect import LAST_MINUTE, LEAVE_OUT, NEXT_DAY, SPECIFIED, Dialect
 
 UNSTAMPED = datetime(1970, 1, 1, tzinfo=UTC)
 # A station that lost its line keeps its last status this long (access rules, 5.4).
@@ -42,10 +44,14 @@ class BayState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseFacts:
-    """One bay: `evse` is what does not depend on the viewer; its status and stamps are not read."""
+    """One bay: `evse` is what does not depend on the viewer; its status and stamps are not read.
+
+    `nacs`: ids of its NACS connectors, which in `evse` stand as TESLA_S.
+    """
 
     evse: v221.EVSE
     state: BayState
+    nacs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,19 +84,48 @@ def shown_status(state: BayState, publication: Publication, *, viewer: int, at: 
     )
 
 
-def render(facts: LocationFacts, publication: Publication, *, viewer: int, at: datetime) -> v221.Location:
-    """Return the Location as the party `viewer` sees it at `at`, all stamps UNSTAMPED."""
+def render(
+    facts: LocationFacts,
+    publication: Publication,
+    *,
+    viewer: int,
+    at: datetime,
+    dialect: Dialect = SPECIFIED,
+) -> v221.Location:
+    """Return the Location as the party `viewer` sees it at `at`, in the words of its platform, all stamps UNSTAMPED.
+
+    An EVSE of which no connector can be shown is left out: a Connector list has at least one (LOC-01).
+    """
     schedule = status_schedule(publication, at)
+    shown = [each for each in (_spoken(each, dialect) for each in facts.evses) if each.evse.connectors]
     return replace(
         facts.location,
         publish=publication.publish,
         publish_allowed_to=publication.publish_allowed_to,
-        opening_times=publication.opening_times,
+        opening_times=_spoken_hours(publication.opening_times, dialect),
         charging_when_closed=publication.charging_when_closed,
         directions=facts.location.directions if publication.directions is None else publication.directions,
-        evses=tuple(_evse(each, publication, schedule, viewer, at) for each in facts.evses),
+        evses=tuple(_evse(each, publication, schedule, viewer, at) for each in shown),
         last_updated=UNSTAMPED,
     )
+
+
+def _spoken(facts: EvseFacts, dialect: Dialect) -> EvseFacts:
+    if not facts.nacs or dialect.nacs_as != LEAVE_OUT:
+        return facts
+    connectors = tuple(each for each in facts.evse.connectors if each.id not in facts.nacs)
+    return replace_facts(facts, evse=replace(facts.evse, connectors=connectors))
+
+
+def _spoken_hours(hours: v221.Hours, dialect: Dialect) -> v221.Hours:
+    """An end at 23:59 means midnight (DIS-44); it is written so for a partner that knows no other midnight."""
+    if dialect.midnight_as != NEXT_DAY:
+        return hours
+    regular = tuple(
+        replace(each, period_end=NEXT_DAY) if each.period_end == LAST_MINUTE else each
+        for each in hours.regular_hours
+    )
+    return replace(hours, regular_hours=regular)
 
 
 def _evse(
@@ -141,11 +176,24 @@ def stamped(fresh: v221.Location, previous: v221.Location | None, now: datetime)
     Returns `previous` itself when nothing changed at all. A change of a Connector moves its EVSE and Location.
     """
     stamp = next_stamp(previous.last_updated if previous else None, now)
-    evses = _restamped(fresh.evses, previous.evses if previous else (), stamp)
+    evses = _restamped(_with_gone(fresh.evses, previous), previous.evses if previous else (), stamp)
     if previous is None:
         return replace(fresh, evses=evses, last_updated=stamp)
     candidate = replace(fresh, evses=evses, last_updated=previous.last_updated)
     return previous if candidate == previous else replace(candidate, last_updated=stamp)
+
+
+def _with_gone(fresh: tuple[v221.EVSE, ...], previous: v221.Location | None) -> tuple[v221.EVSE, ...]:
+    """What was shown does not vanish without a word: it stays as REMOVED (LOC-07)."""
+    if previous is None:
+        return fresh
+    shown = {evse.uid for evse in fresh}
+    gone = (
+        replace(evse, status=v221.Status.REMOVED, status_schedule=())
+        for evse in previous.evses
+        if evse.uid not in shown
+    )
+    return (*fresh, *gone)
 
 
 def _restamped(

@@ -12,6 +12,7 @@ from locations.publishing import read_publication
 from locations.wire import location_document, location_facts
 from ocpi import v221
 from roaming.operators import clock
+from roaming.quirks import dialects_of
 
 _DAYS = ("", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _EVENTS = {"OPEN": "opens", "LAST_START_PASSED": "last start", "CLOSED": "closes"}
@@ -62,6 +63,7 @@ def document_now(view: PartnerView, now: datetime) -> v221.Location:
         facts=location_facts(view.location),
         publication=read_publication(bytes(view.publication)),
         viewer=view.party_id,
+        dialect=dialects_of([view.party_id])[view.party_id],
         previous=stored.read_location(bytes(view.document)),
         now=now,
     )

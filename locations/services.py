@@ -30,7 +30,8 @@ from locations.render import BayState, next_stamp, shown_status, valid_until
 from locations.wire import bay_state, location_document, location_facts
 from ocpi import codec, v221
 from roaming import rawsql
-from roaming.models import Party
+from roaming.models import Party, Platform
+from roaming.quirks import dialects_of
 
 _EVSES = EVSE._meta.db_table
 # Only key and id are read: the lock also waits for whoever is changing the Location's views.
@@ -144,7 +145,12 @@ def publish_view(*, party: Party, location: Location, publication: Publication |
         facts = location_facts(location)
         previous = stored.read_location(bytes(known.document)) if known else None
         current = location_document(
-            facts=facts, publication=publication, viewer=party.pk, previous=previous, now=now
+            facts=facts,
+            publication=publication,
+            viewer=party.pk,
+            dialect=dialects_of([party.pk])[party.pk],
+            previous=previous,
+            now=now,
         )
         view = known or PartnerView(party=party, location=location, own_party=location.depot.operator)
         view.publication = write_publication(publication)
@@ -166,6 +172,16 @@ def rerender_location(*, location: Location, now: datetime) -> bool:
     with transaction.atomic():
         locked = _locked(location.pk)
         return rerender(locked, location_facts(locked), views_of(locked.pk), now)
+
+
+def reword_views(*, platform: Platform, now: datetime) -> None:
+    """Render what a platform's parties are shown once more, after it asked for other words (roaming.quirks)."""
+    parties = set(platform.parties.values_list("pk", flat=True))
+    shown = PartnerView.objects.filter(party__in=parties)
+    with transaction.atomic():
+        for location in _all_locked(Location.objects.filter(pk__in=shown.values("location"))):
+            views = [view for view in views_of(location.pk) if view.party_id in parties]
+            rerender(location, location_facts(location), views, now)
 
 
 def refresh_due_views(*, party: Party, now: datetime) -> int:
@@ -193,7 +209,7 @@ def _all_locked(locations: QuerySet[Location]) -> list[Location]:
 def _status_changed(place: Place, uid: str, state: BayState, views: Iterable[View], now: datetime) -> None:
     """Bring the status of one bay into all views; the bytes of other bays are not touched.
 
-    Views that an edge has passed meanwhile are rendered as a whole.
+    Views that an edge has passed meanwhile are rendered as a whole, as are those in which the bay is REMOVED.
     """
     changes: list[Change] = []
     overdue: list[View] = []
@@ -206,7 +222,10 @@ def _status_changed(place: Place, uid: str, state: BayState, views: Iterable[Vie
         status = shown_status(state, publication, viewer=view.party_id, at=now)
         stamp = next_stamp(view.last_updated, now)
         document = stored.with_status(view.document, uid, status, stamp)
-        if document is not None:
+        if document is not None and stored.is_removed(view.document, uid):
+            # It may be left out for this partner: only rendering knows (locations.render).
+            overdue.append(view)
+        elif document is not None:
             changes.append(Change(view.pk, view.party_id, document, stamp, told))
     apply(place, changes, now)
     if overdue:

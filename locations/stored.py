@@ -16,6 +16,7 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ENTRIES = msgspec.json.Decoder(list[msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
 _STATUS = b'"status":"'
+_REMOVED = v221.Status.REMOVED.value.encode("ascii")
 _STAMP = b'"last_updated":"'
 
 
@@ -84,6 +85,12 @@ def with_status(document: bytes, evse_uid: str, status: v221.Status, stamp: date
             b'"}',
         )
     )
+
+
+def is_removed(document: bytes, evse_uid: str) -> bool:
+    """Whether an EVSE stands in the Location as REMOVED: by its station, or since it is not shown any more."""
+    evse_at = document.find(b'{"uid":"%s"' % evse_uid.encode("ascii"))
+    return evse_at >= 0 and document.startswith(_REMOVED, document.index(_STATUS, evse_at) + len(_STATUS))
 
 
 def patch(evse: bytes, names: tuple[str, ...]) -> bytes:

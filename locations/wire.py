@@ -7,6 +7,7 @@ from locations.models import EVSE, Connector, Depot, Location
 from locations.publication import Publication
 from locations.render import UNSTAMPED, BayState, EvseFacts, LocationFacts, render, stamped
 from ocpi import v221
+from roaming.dialect import NACS, Dialect
 
 # Texts of ours are English; a partner's own texts come with its Publication.
 LANGUAGE = "en"
@@ -65,6 +66,7 @@ def evse_facts(evse: EVSE) -> EvseFacts:
             last_updated=UNSTAMPED,
         ),
         state=bay_state(evse),
+        nacs=frozenset(each.ocpi_id for each in evse.connectors.all() if each.standard == NACS),
     )
 
 
@@ -80,10 +82,17 @@ def bay_state(evse: EVSE) -> BayState:
     )
 
 
+def _standard(connector: Connector) -> v221.ConnectorType:
+    """The nearest word that OCPI 2.2.1 has: TESLA_S for NACS, also in CDRs, which must name one."""
+    if connector.standard == NACS:
+        return v221.ConnectorType.TESLA_S
+    return v221.ConnectorType(connector.standard)
+
+
 def _connector(connector: Connector) -> v221.Connector:
     return v221.Connector(
         id=connector.ocpi_id,
-        standard=v221.ConnectorType(connector.standard),
+        standard=_standard(connector),
         format=v221.ConnectorFormat(connector.format),
         power_type=v221.PowerType(connector.power_type),
         max_voltage=connector.max_voltage,
@@ -98,14 +107,15 @@ def location_document(
     facts: LocationFacts,
     publication: Publication,
     viewer: int,
+    dialect: Dialect,
     previous: v221.Location | None,
     now: datetime,
 ) -> v221.Location:
-    """The Location as the party with the key `viewer` sees it now.
+    """The Location as the party with the key `viewer` sees it now, in the words of its platform.
 
     `previous` is what that party has; it is returned itself when nothing has changed.
     """
-    return stamped(render(facts, publication, viewer=viewer, at=now), previous, now)
+    return stamped(render(facts, publication, viewer=viewer, at=now, dialect=dialect), previous, now)
 
 
 def cdr_location(*, evse: EVSE, connector: Connector) -> v221.CdrLocation:
@@ -123,7 +133,7 @@ def cdr_location(*, evse: EVSE, connector: Connector) -> v221.CdrLocation:
         evse_uid=evse.uid,
         evse_id=evse.evse_id,
         connector_id=connector.ocpi_id,
-        connector_standard=v221.ConnectorType(connector.standard),
+        connector_standard=_standard(connector),
         connector_format=v221.ConnectorFormat(connector.format),
         connector_power_type=v221.PowerType(connector.power_type),
     )

@@ -32,6 +32,7 @@ KEEPALIVE_SECONDS = 4.0
 
 _MESSAGE_IDS = ("X-Request-ID", "X-Correlation-ID")
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_OFFSET = re.compile(r"([?&]offset=)([0-9]{1,9})(?![0-9])")
 _NEXT = re.compile(r'<([^<>]{1,4096})>[^<>]*;\s*rel="?next"?', re.IGNORECASE)
 
 
@@ -104,18 +105,23 @@ def paged(
 ) -> Iterator[Answer]:
     """Yield the answers of a paginated list, following the opaque ``Link`` of each (PAG-12).
 
-    Ends after the first answer that is no success, which is yielded too. Raises CallFailed of kind ``guard``
-    for a link to another host (our token never goes there), one seen before, or more than ``max_pages``.
+    Objects that leave the list meanwhile (with ``date_to``: those that change) pull the others forward: when
+    ``X-Total-Count`` shrinks by n, reading goes on n objects before the page that said so (PAG-13), and some
+    objects come twice. Ends after the first answer that is no success, which is yielded too. Raises CallFailed
+    of kind ``guard`` for a link to another host (our token never goes there), one seen before, or more than
+    ``max_pages``.
     """
     seen: set[str] = set()
     home = _checked(url)
+    pages, total = 0, None
     following: str | None = url
     while following is not None:
-        if following in seen or len(seen) >= max_pages:
-            raise CallFailed("guard", f"the list does not end: stopped after {len(seen)} pages")
+        if following in seen or pages >= max_pages:
+            raise CallFailed("guard", f"the list does not end: stopped after {pages} pages")
         if _checked(following) != home:
             raise CallFailed("guard", "the link to the next page points to another host")
         seen.add(following)
+        pages += 1
         answer = call(
             "GET",
             following,
@@ -125,7 +131,29 @@ def paged(
             raw_token=raw_token,
         )
         yield answer
-        following = next_page(answer, following) if answer.is_success else None
+        if not answer.is_success:
+            return
+        before, total = total, _total(answer)
+        again = _moved_back(following, before, total)
+        if again is not None:
+            # It can shrink only so often: the pages from here on may be new ones under old links.
+            seen.clear()
+        following = again or next_page(answer, following)
+
+
+def _total(answer: Answer) -> int | None:
+    text = answer.headers.get("X-Total-Count", "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _moved_back(url: str, before: int | None, total: int | None) -> str | None:
+    """The page at ``url`` from so many objects earlier as the list has shrunk; None when it has not, or when the
+    link is opaque."""
+    match = _OFFSET.search(url)
+    if before is None or total is None or total >= before or match is None or match.group(2) == "0":
+        return None
+    offset = max(0, int(match.group(2)) - (before - total))
+    return f"{url[: match.start()]}{match.group(1)}{offset}{url[match.end() :]}"
 
 
 def next_page(answer: Answer, url: str) -> str | None:

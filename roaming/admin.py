@@ -10,7 +10,9 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
+from ocpi import v221
 from roaming import invitations, own
+from roaming.checks.admin import ComparisonAdmin, FindingAdmin
 from roaming.delivery.admin import DeliveryAdmin, LaneAdmin
 from roaming.handshake import (
     register_with,
@@ -20,11 +22,21 @@ from roaming.handshake import (
     suspend_platform,
     unregister,
 )
+from roaming.hub.admin_agreements import AgreementAdmin, presence_badge
 from roaming.models import CredentialsToken, Endpoint, Party, Platform
-from roaming.operators import OperatorAdmin, ReadOnlyAdmin, ReadOnlyInline, badge, duration, without
+from roaming.operators import OperatorAdmin, ReadOnlyInline, badge, duration, without
 from roaming.pages import PageForm, ask, row_of
+from roaming.quirks import QUIRKS, change_quirks
 
-__all__ = ["DeliveryAdmin", "LaneAdmin", "PartyAdmin", "PlatformAdmin"]
+__all__ = [
+    "AgreementAdmin",
+    "ComparisonAdmin",
+    "DeliveryAdmin",
+    "FindingAdmin",
+    "LaneAdmin",
+    "PartyAdmin",
+    "PlatformAdmin",
+]
 
 STATUS_COLOURS = {
     Platform.Status.INVITED: "amber",
@@ -44,11 +56,26 @@ OLD_TOKEN = timedelta(days=31)
 
 
 class PartyInline(ReadOnlyInline):
-    """Roles that the partner announced."""
+    """Roles that the partner announced; of a hub also the parties behind it."""
 
     model = Party
     verbose_name_plural = "parties"
-    fields = ("role", "country_code", "party_id", "name", "is_active")
+    fields = (
+        "role",
+        "country_code",
+        "party_id",
+        "name",
+        "is_active",
+        "is_behind_hub",
+        "connected",
+        "presence_at",
+    )
+    readonly_fields = ("is_behind_hub", "connected", "presence_at")
+
+    @display(description="Connected")
+    def connected(self, party: Party) -> SafeString:
+        """Whether it can be reached."""
+        return presence_badge(party)
 
 
 class EndpointInline(ReadOnlyInline):
@@ -82,31 +109,47 @@ class UnregisterForm(PageForm):
 class PlatformAdmin(OperatorAdmin):
     """Partner platforms: the state of the handshake, and what is special about each."""
 
+    is_shared = True
     list_display = ("name", "state", "roles", "seen", "lanes_state", "token_age")
     list_filter = ("status",)
     search_fields = ("name", "parties__name", "parties__party_id")
     inlines: ClassVar = [PartyInline, EndpointInline, TokenInline]
     actions_list: ClassVar = ["invite", "register"]
     actions_detail: ClassVar = ["rotate", "suspend", "resume", "end"]
-    FACTS = ("state", "version", "versions_url", "connected_at", "last_seen_at", "tokens_pulled_until")
+    FACTS = (
+        "state",
+        "version",
+        "versions_url",
+        "connected_at",
+        "last_seen_at",
+        "checked_at",
+        "tokens_pulled_until",
+        "clients_next_at",
+        "clients_problem",
+    )
     readonly_fields = FACTS
     fieldsets = (
         (None, {"fields": ("name", *FACTS)}),
         (
             "What is special about this partner",
             {
-                "fields": (
-                    "accept_raw_token",
-                    "requests_per_second",
-                    "max_requests_per_second",
-                    "cdr_mode",
-                    "on_ambiguous",
-                ),
-                "description": "Settings for partners that differ from the specification or from others.",
+                "fields": QUIRKS,
+                "description": "For partners that differ from the specification: leave all as they are unless a test "
+                "with the partner shows that it needs one. A change is told to the partner at once.",
             },
         ),
+        ("How fast", {"fields": ("requests_per_second", "max_requests_per_second")}),
+        ("When this partner is a hub", {"fields": ("asks_openly",)}),
         ("What this partner may claim", {"fields": ("approved_hosts", "allowed_roles")}),
     )
+
+    def save_model(self, request: HttpRequest, obj: Platform, form: Any, change: bool) -> None:
+        """Quirks change what the partner is shown: one service changes them and tells it."""
+        quirks = {name: form.cleaned_data[name] for name in form.changed_data if name in QUIRKS}
+        rest = [name for name in form.changed_data if name not in QUIRKS]
+        if rest:
+            obj.save(update_fields=rest)
+        change_quirks(platform=obj, changes=quirks, now=timezone.now())
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """With what the list shows of each platform."""
@@ -118,7 +161,7 @@ class PlatformAdmin(OperatorAdmin):
 
     def has_invite_permission(self, request: HttpRequest) -> bool:
         """Who may bring in a partner."""
-        return bool(request.user.has_perm("roaming.add_platform"))
+        return request.user.has_perm("roaming.add_platform") and self.may_change_shared(request)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
         """Only what can be done with the connection as it stands."""
@@ -204,7 +247,7 @@ class PlatformAdmin(OperatorAdmin):
         platform = row_of(self, request, object_id)
 
         def verb(_: object) -> str:
-            suspend_platform(platform=platform)
+            suspend_platform(platform=platform, now=timezone.now())
             return f"{platform} is suspended: it is let in again by Resume."
 
         return ask(
@@ -219,8 +262,8 @@ class PlatformAdmin(OperatorAdmin):
         platform = row_of(self, request, object_id)
 
         def verb(_: object) -> str:
-            resume_platform(platform=platform)
-            return f"{platform} is connected again, with the tokens that it had."
+            count = resume_platform(platform=platform, now=timezone.now())
+            return f"{platform} is connected again, with the tokens that it had; {count} objects are sent to it again."
 
         return ask(
             self, request, row=platform, title=f"Resume {platform}?", verb=verb, submit="Resume",
@@ -249,14 +292,46 @@ class PlatformAdmin(OperatorAdmin):
 
 
 @admin.register(Party)
-class PartyAdmin(ReadOnlyAdmin):
-    """Parties: ours, and those of partners as they announced them."""
+class PartyAdmin(OperatorAdmin):
+    """Parties: ours, and those of partners as they announced them; whom an SCSP acts for is entered here."""
 
-    list_display = ("ids", "role", "name", "whose", "is_active")
-    list_filter = ("role", "is_active", "platform")
+    is_shared = True
+    list_display = ("ids", "role", "name", "whose", "connected", "is_active")
+    list_filter = ("role", "presence", "is_active", "is_behind_hub", "platform")
     list_select_related = ("platform",)
     search_fields = ("name", "party_id")
-    fields = ("platform", "role", "country_code", "party_id", "name", "website", "is_active")
+    fields = (
+        "platform",
+        "role",
+        "country_code",
+        "party_id",
+        "name",
+        "website",
+        "is_active",
+        "connected",
+        "presence_at",
+        "is_behind_hub",
+        "announced_at",
+        "acts_for",
+    )
+    readonly_fields = fields[:-1]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Partners announce their parties, `add_party` makes ours."""
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Only who steers charging for others can be contracted."""
+        is_scsp = obj is not None and obj.role == v221.Role.SCSP.value
+        return self.readonly_fields if is_scsp else (*self.readonly_fields, "acts_for")
+
+    def save_model(self, request: HttpRequest, obj: Party, form: Any, change: bool) -> None:
+        """The row itself is the partner's word; its contracts are stored after it."""
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Contracts are with partners' eMSPs."""
+        kwargs["queryset"] = Party.objects.filter(role=v221.Role.EMSP.value, platform__isnull=False)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     @display(description="Party", ordering="country_code")
     def ids(self, party: Party) -> str:
@@ -267,3 +342,8 @@ class PartyAdmin(ReadOnlyAdmin):
     def whose(self, party: Party) -> str:
         """The partner's platform, or ours."""
         return str(party.platform) if party.platform else f"ours ({own.versions_url()})"
+
+    @display(description="Connected", ordering="presence")
+    def connected(self, party: Party) -> SafeString:
+        """Whether it can be reached; of one behind a hub as that hub says."""
+        return presence_badge(party)

@@ -11,4 +11,4 @@ class RoamingConfig(AppConfig):
 
     def ready(self) -> None:
         """Let every app register what it tells partners, as the admin does with its pages."""
-        autodiscover_modules("pushes")
+        autodiscover_modules("pushes", "hub.pushes", "hub.pushes_clientinfo")

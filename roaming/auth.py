@@ -11,9 +11,11 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
+from ocpi import v221
 from ocpi.headers import PartyId, parse_routing
 from ocpi.status import OcpiError, StatusCode, invalid, unauthorized
 from roaming import throttle
+from roaming.hub import presence
 from roaming.lookup import Known, find_known, is_guess
 from roaming.models import CredentialsToken, Party, Platform
 
@@ -88,6 +90,8 @@ def client_address(request: Request | HttpRequest) -> str:
 
 
 def _note_use(known: Known, now: datetime) -> None:
+    if known.token_kind == CredentialsToken.Kind.SESSION:
+        presence.heard(parties=known.parties, now=now)
     last_used_at = known.last_used_at
     if last_used_at is not None and now - last_used_at < LAST_USED_PRECISION:
         return
@@ -114,7 +118,9 @@ def _addressed(request: Request, known: Known) -> tuple[Party, Party]:
     routing = parse_routing(
         {name: request.META.get(meta_name, "") for name, meta_name in _ROUTING_META.items()}
     )
-    party = _chosen(known.parties, routing.from_, "OCPI-from")
+    # A party may be here as CPO and as eMSP (HCI-12): who calls a CPO acts as the other of the two.
+    acting = sorted(known.parties, key=lambda party: party.role == v221.Role.CPO)
+    party = _chosen(acting, routing.from_, "OCPI-from")
     own_party = _chosen(known.own_parties, routing.to, "OCPI-to")
     if party is None:
         raise unauthorized()

@@ -24,7 +24,8 @@ class HandshakeError(ValueError):
 
 def lock(platform: Platform) -> Platform:
     """Return the platform as it is now, locked until the end of the caller's transaction."""
-    return Platform.objects.select_for_update().get(pk=platform.pk)
+    # Not the key: what is owed to it meanwhile by the handshake of another platform must not wait for this one.
+    return Platform.objects.select_for_update(no_key=True).get(pk=platform.pk)
 
 
 def issue(platform: Platform, kind: str, token: str, expires_at: datetime | None = None) -> CredentialsToken:
@@ -65,12 +66,16 @@ def require_own_host(url: str, approved_hosts: Sequence[str]) -> list[str]:
     return approved
 
 
-def store_partner(platform: Platform, credentials: v221.Credentials, offers: Sequence[Offer]) -> None:
+def store_partner(
+    platform: Platform, credentials: v221.Credentials, offers: Sequence[Offer], now: datetime
+) -> None:
     """Take over what a partner announced; the caller holds the row's lock, and saves it.
 
     Raises OcpiError 2001 when a party belongs to somebody else.
     """
-    replace_parties(platform, credentials)
+    replace_parties(platform, credentials, now)
+    # A hub shows us its clients after each handshake (HCI-13).
+    platform.clients_next_at = None
     platform.version = own.VERSION
     platform.versions_url = credentials.url
     platform.approved_hosts = platform.approved_hosts or [host_of(credentials.url)]

@@ -27,11 +27,14 @@ from roaming.connections import (
     revoke_all,
     store_partner,
 )
+from roaming.delivery.services import resend_states
 from roaming.discovery import Access, Offer, discover
-from roaming.models import CredentialsToken, Platform
-from roaming.parties import RoleId, collisions, require_allowed
+from roaming.hub.presence import set_presence
+from roaming.models import CredentialsToken, Party, Platform
+from roaming.parties import RoleId, collisions, plan_parties, require_allowed
 from roaming.registration import (
     announce_changes,
+    announce_due_changes,
     register_with,
     revoke_credentials,
     rotate_credentials,
@@ -79,7 +82,8 @@ def invite_platform(
         raise HandshakeError("a platform needs a name, and at least one role that it may claim")
     token_a = new_token()
     with transaction.atomic():
-        platform = Platform.objects.select_for_update().filter(name=name).order_by("pk").first()
+        named = Platform.objects.select_for_update(no_key=True).filter(name=name)
+        platform = named.order_by("pk").first()
         if platform is not None and platform.status in (Status.CONNECTED, Status.SUSPENDED):
             raise HandshakeError(f"platform '{name}' is {platform.status}: unregister it first")
         if taken := collisions(allowed, platform):
@@ -89,6 +93,7 @@ def invite_platform(
         platform.allowed_roles = [list(role) for role in allowed]
         platform.approved_hosts = [host.lower() for host in approved_hosts]
         platform.save()
+        plan_parties(platform, allowed, now)
         revoke_all(platform, now)
         issue(platform, Kind.REGISTRATION, token_a)
     log.info("handshake.invited platform=%s", platform.pk)
@@ -110,7 +115,7 @@ def accept_credentials(*, exchange: Exchange, now: datetime) -> v221.Credentials
             locked = lock(platform)
             if locked.status != Status.INVITED or not is_alive(locked, exchange.token_id, now):
                 raise unauthorized()
-            store_partner(locked, credentials, offers)
+            store_partner(locked, credentials, offers, now)
             locked.status = Status.CONNECTED
             locked.connected_at = now
             locked.save()
@@ -141,7 +146,7 @@ def update_credentials(*, exchange: Exchange, now: datetime) -> v221.Credentials
                 raise unauthorized()
             if newest_token(locked) != newest_before:
                 raise invalid("token: the credentials were replaced by another call at the same time")
-            store_partner(locked, credentials, offers)
+            store_partner(locked, credentials, offers, now)
             locked.save()
             # A newer token that the partner never received, and so never used, dies with this PUT.
             others = alive_tokens(locked, now).exclude(pk=exchange.token_id)
@@ -155,17 +160,30 @@ def update_credentials(*, exchange: Exchange, now: datetime) -> v221.Credentials
     return answer
 
 
-def suspend_platform(*, platform: Platform) -> None:
+def suspend_platform(*, platform: Platform, now: datetime) -> None:
     """Shut a partner out at once, and send it nothing, until it is resumed (T19).
 
-    Raises HandshakeError when it is not connected.
+    To others it is OFFLINE: the word SUSPENDED is for who is gone for good (HCI-04). Raises HandshakeError when it is
+    not connected.
     """
-    _change_status(platform, Status.CONNECTED, Status.SUSPENDED)
+    with transaction.atomic():
+        _change_status(platform, Status.CONNECTED, Status.SUSPENDED)
+        reachable = platform.parties.filter(presence=Party.Presence.CONNECTED)
+        set_presence(parties=reachable, presence=Party.Presence.OFFLINE, now=now)
 
 
-def resume_platform(*, platform: Platform) -> None:
-    """Let a suspended partner in again, with the tokens that it had. Raises HandshakeError."""
-    _change_status(platform, Status.SUSPENDED, Status.CONNECTED)
+def resume_platform(*, platform: Platform, now: datetime) -> int:
+    """Let a suspended partner in again, with the tokens that it had, and owe it every state that it was told before.
+
+    Changes were not owed to it meanwhile (SYN-02). Returns how many states are sent. Raises HandshakeError.
+    """
+    with transaction.atomic():
+        _change_status(platform, Status.SUSPENDED, Status.CONNECTED)
+        # If it is a hub, it says itself how its clients are connected (HCI-13).
+        Platform.objects.filter(pk=platform.pk).update(clients_next_at=None)
+        away = platform.parties.filter(presence=Party.Presence.OFFLINE, is_behind_hub=False, is_active=True)
+        set_presence(parties=away, presence=Party.Presence.CONNECTED, now=now)
+        return resend_states(platform=platform, now=now)
 
 
 def _change_status(platform: Platform, before: str, after: str) -> None:
@@ -197,6 +215,7 @@ __all__ = [
     "Invitation",
     "accept_credentials",
     "announce_changes",
+    "announce_due_changes",
     "invite_platform",
     "register_with",
     "resume_platform",

@@ -2,19 +2,25 @@
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
 from ocpi.headers import PartyId
+from roaming import dialect
+from roaming.checks.models import Comparison, Finding
 from roaming.delivery.models import Attempt, Lane, Obligation
 from roaming.hub.models import Agreement, HubDocument, HubTrail, Relay
 
 __all__ = [
     "Agreement",
     "Attempt",
+    "Comparison",
     "CredentialsToken",
     "Endpoint",
+    "Finding",
     "HubDocument",
     "HubTrail",
     "Lane",
@@ -22,6 +28,7 @@ __all__ = [
     "Party",
     "Platform",
     "Relay",
+    "StaffScope",
 ]
 
 
@@ -60,6 +67,33 @@ class Platform(models.Model):
     accept_raw_token = models.BooleanField(
         default=False, help_text="This partner sends (and expects) its token without Base64."
     )
+    trailing_slash = models.BooleanField(
+        default=False,
+        help_text="This partner answers only at URLs that end with a slash: those that we make below its endpoints do.",
+    )
+    patch_not_supported = models.BooleanField(
+        default=False, help_text="This partner takes no PATCH: changes go to it as whole objects (PUT)."
+    )
+    page_size_cap = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Ask for so many objects per page at most when reading its lists; empty: 1000.",
+    )
+    midnight_as = models.CharField(
+        max_length=5,
+        blank=True,
+        choices=[(dialect.LAST_MINUTE, "23:59 everywhere"), (dialect.NEXT_DAY, "00:00 everywhere")],
+        help_text="How this partner reads the end of a day. Empty: as the specification has it, 23:59 in opening hours "
+        "and 00:00 in tariffs.",
+    )
+    nacs_as = models.CharField(
+        max_length=9,
+        default=dialect.LEAVE_OUT,
+        choices=[(dialect.LEAVE_OUT, "left out"), ("TESLA_S", "TESLA_S")],
+        help_text="What this partner is shown of NACS connectors, for which OCPI 2.2.1 has no word. Bays that have no "
+        "other connector are left out with it; left out later, they are shown as REMOVED.",
+    )
     requests_per_second = models.PositiveSmallIntegerField(
         default=10, help_text="Pushes to this partner per second."
     )
@@ -85,6 +119,12 @@ class Platform(models.Model):
         editable=False,
         help_text="Digest of our endpoints and roles as this partner knows them.",
     )
+    announce_after = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Not told of a change of ours before this moment: partners are told one by one.",
+    )
     connected_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
     tokens_pulled_until = models.DateTimeField(
@@ -92,6 +132,27 @@ class Platform(models.Model):
         blank=True,
         editable=False,
         help_text="Newest last_updated seen when pulling this partner's tokens.",
+    )
+    checked_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When we last asked whether it is there (HubClientInfo).",
+    )
+    asks_openly = models.BooleanField(
+        default=False,
+        verbose_name="ask this hub about unknown cards",
+        help_text="Only for a hub: a card that nobody is known to own is asked about without naming a party; "
+        "the hub finds the one that knows it.",
+    )
+    clients_next_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When the list of parties behind this hub is read next; empty: at once.",
+    )
+    clients_problem = models.CharField(
+        max_length=200, blank=True, editable=False, help_text="Why that list could not be read to its end."
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -140,6 +201,12 @@ class Party(models.Model):
         editable=False,
         help_text="Announced by the hub on this platform (HubClientInfo), not in its own credentials.",
     )
+    announced_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="last_updated of what the hub last said of this party; empty: no hub said anything.",
+    )
     answers_unknown_tokens = models.BooleanField(
         default=False, help_text="May be asked by the hub about cards that nobody is known to own."
     )
@@ -148,6 +215,14 @@ class Party(models.Model):
         default=list,
         blank=True,
         help_text="The hub asks this party first about unknown cards whose uid begins so.",
+    )
+    acts_for = models.ManyToManyField(
+        "self",
+        symmetrical=False,
+        blank=True,
+        related_name="steered_by",
+        help_text="Role SCSP: the eMSP parties that contracted it. It may limit the power of their sessions, as it may for "
+        "the eMSP parties of its own platform.",
     )
 
     class Meta:
@@ -226,3 +301,30 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.module} {self.role}"
+
+
+class StaffScope(models.Model):
+    """One operator of ours whose rows a member of staff may see and act on; without any they see nothing (S1)."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="operator_scopes"
+    )
+    party = models.ForeignKey(
+        Party,
+        on_delete=models.PROTECT,
+        related_name="+",
+        limit_choices_to={"platform": None, "role": "CPO"},
+        verbose_name="operator",
+        help_text="A CPO party that is hosted here.",
+    )
+
+    class Meta:
+        verbose_name = "operator that this person works for"
+        verbose_name_plural = "operators that this person works for"
+        ordering: ClassVar = ["party"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "party"], name="staff_scope_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} for {self.party}"

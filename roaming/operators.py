@@ -2,27 +2,40 @@
 
 from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 from zoneinfo import ZoneInfo
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin.checks import ModelAdminChecks
+from django.contrib.admin.exceptions import NotRegistered
+from django.contrib.admin.filters import FieldListFilter, RelatedFieldListFilter
 from django.contrib.postgres.fields import ArrayField
-from django.db.models import JSONField, Model, QuerySet
+from django.db.models import Field, JSONField, Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 
 from ocpi.status import OcpiError
+from roaming import scopes
+from roaming.models import Party
 
 # What a verb raises when it cannot do what it was asked: a text for the person who asked.
 REFUSALS = (ValueError, OcpiError)
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+Row = TypeVar("Row", bound=Model)
 
 
 class OperatorAdmin(ModelAdmin):
-    """Defaults of all our pages: filters in the list, no deletion (rows end, they do not vanish)."""
+    """Defaults of all our pages: filters in the list, no deletion (rows end, they do not vanish).
+
+    ``operator_path`` is the way from a row to the party of ours whose row it is: staff see the rows of their own
+    operators only (S1). ``is_shared``: a row serves all operators, e.g. the connection to a partner; all staff see
+    it, and who works for all operators changes it. A page that says neither is for those alone.
+    """
+
+    operator_path: ClassVar[str] = ""
+    is_shared: ClassVar[bool] = False
 
     # Unfold's own check asks the database for permissions, which a first `migrate` has yet to make.
     checks_class = ModelAdminChecks
@@ -32,6 +45,35 @@ class OperatorAdmin(ModelAdmin):
     compressed_fields = True
     warn_unsaved_form = True
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Only rows that this person may see, for lists, pages, verbs, histories and look-ups alike."""
+        return self.rows_for(request.user, super().get_queryset(request))
+
+    def rows_for(self, user: Any, rows: QuerySet[Row]) -> QuerySet[Row]:
+        """Those of the rows of this model that this person may see."""
+        if user.is_superuser:
+            return rows
+        if self.is_shared:
+            return rows if scopes.has_scope(user) else rows.none()
+        own = self.rows_of(rows, scopes.operators_of(user))
+        return own if own is not None else rows if scopes.acts_for_all(user) else rows.none()
+
+    def rows_of(self, rows: QuerySet[Row], operators: QuerySet[Party]) -> QuerySet[Row] | None:
+        """Those of the rows that belong to these operators; None where rows of this model belong to nobody."""
+        return rows.filter(**{f"{self.operator_path}__in": operators}) if self.operator_path else None
+
+    def may_change_shared(self, request: HttpRequest) -> bool:
+        """Whether what all operators share may be changed by this person; true of rows that are not shared."""
+        return not self.is_shared or scopes.acts_for_all(request.user)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """As Django says, except for what is shared."""
+        return super().has_add_permission(request) and self.may_change_shared(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """As Django says, except for what is shared."""
+        return super().has_change_permission(request, obj) and self.may_change_shared(request)
+
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Nothing is deleted by hand; a model that allows it says so."""
         return False
@@ -39,7 +81,14 @@ class OperatorAdmin(ModelAdmin):
     def has_act_permission(self, request: HttpRequest, object_id: object = None) -> bool:
         """Who may use the verbs of this page: those who may change the model, even where no form is offered."""
         meta = self.opts
-        return bool(request.user.has_perm(f"{meta.app_label}.change_{meta.model_name}"))
+        may_change = request.user.has_perm(f"{meta.app_label}.change_{meta.model_name}")
+        return may_change and self.may_change_shared(request)
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer, and take, only rows that this person may see."""
+        rows = kwargs.get("queryset", db_field.related_model._default_manager.all())
+        kwargs["queryset"] = visible(rows, request.user)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Lists of a few words need no large box."""
@@ -54,6 +103,36 @@ class OperatorAdmin(ModelAdmin):
             super().save_model(request, obj, form, change)
         elif form.changed_data:
             obj.save(update_fields=form.changed_data)
+
+
+def visible(rows: QuerySet[Row], user: Any) -> QuerySet[Row]:
+    """Those of any rows that this person may see, as the page of their model says; all where there is no such page."""
+    try:
+        page = admin.site.get_model_admin(rows.model)
+    except NotRegistered:
+        return rows
+    return page.rows_for(user, rows) if isinstance(page, OperatorAdmin) else rows
+
+
+class _VisibleRelations(RelatedFieldListFilter):
+    """The filter of a list by a related row: names only rows that this person may see."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        """The choices of Django's own filter, without the rows of others."""
+        rows = visible(field.remote_field.model._default_manager.all(), request.user)
+        chosen: list[tuple[Any, str]] = field.get_choices(
+            include_blank=False,
+            ordering=self.field_admin_ordering(field, request, model_admin),
+            limit_choices_to=Q(pk__in=rows.order_by().values("pk")),
+        )
+        return chosen
+
+
+def _is_relation(field: "Field[Any, Any]") -> bool:
+    return bool(field.remote_field)
+
+
+FieldListFilter.register(_is_relation, _VisibleRelations, take_priority=True)
 
 
 class ReadOnlyAdmin(OperatorAdmin):

@@ -37,6 +37,16 @@ def details() -> v221.VersionDetails:
     )
 
 
+def hub() -> Party | None:
+    """Return the party in whose name this installation is a hub; None where it is none."""
+    return Party.objects.filter(platform=None, is_active=True, role=v221.Role.HUB).order_by("pk").first()
+
+
+def operators() -> list[Party]:
+    """Return the CPO parties that are hosted here: whoever runs depots, with or without a hub."""
+    return list(Party.objects.filter(platform=None, is_active=True, role=v221.Role.CPO.value))
+
+
 def parties() -> list[Party]:
     """Return the parties that we announce: with a hub, the hub only (CRD-06, CRD-07)."""
     own = list(Party.objects.filter(platform=None, is_active=True))

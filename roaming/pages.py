@@ -23,7 +23,7 @@ from unfold.widgets import (
 )
 
 from roaming.logins import person
-from roaming.operators import REFUSALS
+from roaming.operators import REFUSALS, visible
 
 _WIDGETS: tuple[tuple[type[forms.Widget], type[forms.Widget]], ...] = (
     (forms.Textarea, UnfoldAdminTextareaWidget),
@@ -33,12 +33,18 @@ _WIDGETS: tuple[tuple[type[forms.Widget], type[forms.Widget]], ...] = (
 
 
 class PageForm(forms.Form):
-    """A form in the look of the admin; `request` is whose page it is on."""
+    """A form in the look of the admin; `request` is whose page it is on, `row` what it is about.
 
-    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+    Where it lets choose from rows, these are those that the person may see (S1).
+    """
+
+    def __init__(self, *args: Any, request: HttpRequest, row: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.request = request
+        self.row = row
         for field in self.fields.values():
+            if isinstance(field, forms.ModelChoiceField) and field.queryset is not None:
+                field.queryset = visible(field.queryset, request.user)
             field.widget = _dressed(field)
 
 
@@ -86,7 +92,7 @@ class SecondPerson(PageForm):
     )
 
     def clean(self) -> dict[str, Any]:
-        """Let only another active member of staff with the permission of this page agree."""
+        """Let only another active member of staff agree who has the permission of this page, and may see its row."""
         data = super().clean() or {}
         name, password = data.get("second_user"), data.get("second_password")
         if not name or not password:
@@ -98,6 +104,8 @@ class SecondPerson(PageForm):
             raise forms.ValidationError("Second person: it must be somebody else than you.")
         if not other.has_perm(self.permission):  # type: ignore[attr-defined]  # a user of django.contrib.auth
             raise forms.ValidationError(f"Second person: {name} may not do this.")
+        if self.row is not None and not _may_see(other, self.row):
+            raise forms.ValidationError(f"Second person: {name} does not work for this operator.")
         return data
 
 
@@ -133,7 +141,8 @@ def ask(
 
     A refusal (ValueError, OcpiError) is shown on the page, with what was filled in.
     """
-    form = form_class(request.POST if request.method == "POST" else None, request=request, initial=initial)
+    posted = request.POST if request.method == "POST" else None
+    form = form_class(posted, request=request, row=row, initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
             done = verb(form)
@@ -174,6 +183,10 @@ def ask_about_selected(
 def change_url(row: Model) -> str:
     """The address of a row's own page."""
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+def _may_see(user: Any, row: Model) -> bool:
+    return visible(type(row)._default_manager.filter(pk=row.pk), user).exists()
 
 
 def _signed(done: str, form: PageForm) -> str:

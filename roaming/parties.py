@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import Q
 
 from ocpi import codec, v221
 from ocpi.headers import PartyId
 from ocpi.status import invalid
-from roaming.models import Party, Platform
+from roaming import own
+from roaming.hub.presence import set_presence
+from roaming.hub.telling import tell_about
+from roaming.models import Agreement, Party, Platform
 
 _COUNTRY_CODE = re.compile(r"[A-Z]{2}", re.ASCII)
 _PARTY_ID = re.compile(r"[A-Z0-9]{3}", re.ASCII)
@@ -70,8 +75,11 @@ def collisions(claimed: Iterable[RoleId], platform: Platform | None) -> list[str
     return found
 
 
-def replace_parties(platform: Platform, credentials: v221.Credentials) -> None:
+def replace_parties(platform: Platform, credentials: v221.Credentials, now: datetime) -> None:
     """Make the platform's active parties exactly those of its credentials; given-up ones stay as history.
+
+    Who may reach them is told what became of them: CONNECTED, or SUSPENDED when given up (HCI-10). Parties that the
+    platform announced as a hub are not its own, and stay as they are.
 
     Runs in the caller's transaction with the platform's row locked. Raises OcpiError 2001 when a party
     belongs to somebody else, IntegrityError when somebody claims it at this very moment.
@@ -79,7 +87,7 @@ def replace_parties(platform: Platform, credentials: v221.Credentials) -> None:
     claimed = role_ids(credentials)
     if collisions(claimed, platform):
         raise invalid("roles: a party in this list belongs to another platform")
-    kept = []
+    kept: list[Party] = []
     for identity, entry in zip(claimed, credentials.roles, strict=True):
         party, _ = Party.objects.update_or_create(
             role=identity.role,
@@ -90,15 +98,52 @@ def replace_parties(platform: Platform, credentials: v221.Credentials) -> None:
                 "name": entry.business_details.name,
                 "website": entry.business_details.website or "",
                 "is_active": True,
+                "is_behind_hub": False,
             },
         )
-        kept.append(party.pk)
-    platform.parties.exclude(pk__in=kept).update(is_active=False)
+        kept.append(party)
+    given_up = platform.parties.filter(is_behind_hub=False).exclude(pk__in=[party.pk for party in kept])
+    given_up.update(is_active=False)
+    set_presence(parties=kept, presence=Party.Presence.CONNECTED, now=now)
+    set_presence(parties=given_up, presence=Party.Presence.SUSPENDED, now=now)
 
 
-def add_own_party(*, role: str, country_code: str, party_id: str, name: str, website: str = "") -> Party:
+def plan_parties(platform: Platform, invited: Iterable[RoleId], now: datetime) -> None:
+    """Let a hub's operators prepare for parties that are only invited: they are PLANNED until the handshake (HCI-04).
+
+    Runs in the caller's transaction with the platform's row locked. What was planned before and is not meant any more
+    vanishes, or is SUSPENDED where somebody was told of it. Nothing without a hub here.
+    """
+    if own.hub() is None:
+        return
+    planned = [_planned(platform, identity) for identity in invited]
+    others = platform.parties.filter(is_active=False, presence=Party.Presence.PLANNED)
+    dropped = others.exclude(pk__in=[party.pk for party in planned])
+    set_presence(parties=planned, presence=Party.Presence.PLANNED, now=now)
+    for party in dropped:
+        if Agreement.objects.filter(Q(one=party) | Q(other=party)).exists():
+            set_presence(parties=[party], presence=Party.Presence.SUSPENDED, now=now)
+        else:
+            party.delete()
+
+
+def _planned(platform: Platform, identity: RoleId) -> Party:
+    party, _ = Party.objects.get_or_create(
+        role=identity.role,
+        country_code=identity.country_code,
+        party_id=identity.party_id,
+        platform=platform,
+        defaults={"name": platform.name, "is_active": False, "presence": Party.Presence.PLANNED},
+    )
+    return party
+
+
+def add_own_party(
+    *, role: str, country_code: str, party_id: str, name: str, now: datetime, website: str = ""
+) -> Party:
     """Set up a party of ours, or give it another name; the same call again changes nothing.
 
+    On a hub everybody who is connected is told of a new one (HCI-02).
     Raises ValueError for a triple that is none, a name that OCPI cannot carry, or a partner's party.
     """
     identity = RoleId.of(role, country_code, party_id)
@@ -107,7 +152,7 @@ def add_own_party(*, role: str, country_code: str, party_id: str, name: str, web
     except codec.Invalid as error:
         raise ValueError(str(error)) from None
     with transaction.atomic():
-        party, _ = Party.objects.get_or_create(
+        party, is_new = Party.objects.get_or_create(
             role=identity.role,
             country_code=identity.country_code,
             party_id=identity.party_id,
@@ -117,4 +162,6 @@ def add_own_party(*, role: str, country_code: str, party_id: str, name: str, web
             raise ValueError(f"{identity} belongs to platform '{party.platform}'")
         party.name, party.website, party.is_active = name, website, True
         party.save()
+        if is_new:
+            tell_about([party], now=now)
     return party

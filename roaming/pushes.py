@@ -9,7 +9,10 @@ from typing import Any, ClassVar
 from ocpi import codec
 from ocpi.client import Answer
 from roaming.delivery.compare import is_same_object
-from roaming.models import Lane, Obligation
+from roaming.models import Lane, Obligation, Platform
+
+Side = tuple[str, str]
+"""Module and role: one entry of a partner's version details."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,17 @@ class Push(ABC):
 
     kind: ClassVar[str]
     module: ClassVar[str]
+    # The side of the module that the partner serves and we call.
+    role: ClassVar[str] = "RECEIVER"
     shape: ClassVar[Obligation.Shape]
     lane: ClassVar[Lane.Name]
+    # Members by which the partner's copy is compared at night; empty: all but last_updated.
+    compared: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def side(self) -> Side:
+        """The endpoint of the partner that this goes to."""
+        return self.module, self.role
 
     @abstractmethod
     def message(self, obligation: Obligation, *, now: datetime) -> Message | None:
@@ -47,6 +59,12 @@ class Push(ABC):
         A credit CDR follows the CDR that it takes back, and the corrected CDR follows the credit.
         """
         return None
+
+    def reworded(self, platform: Platform, *, now: datetime) -> None:  # noqa: B027  # a hook
+        """Hook of states: the platform wants its documents in other words (roaming.dialect): render them again.
+
+        Runs in the transaction that changed it.
+        """
 
     def lookup_segments(self, obligation: Obligation) -> tuple[str, ...] | None:
         """Hook of sealed things: where, below the partner's endpoint, its copy can be read; None: nowhere.

@@ -5,6 +5,7 @@ call; it opens versions only, and dies with any failure.
 """
 
 import logging
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ from roaming.connections import (
     store_partner,
 )
 from roaming.discovery import Access, Offer, discover
-from roaming.models import CredentialsToken, Platform
+from roaming.hub.presence import set_presence
+from roaming.models import CredentialsToken, Party, Platform
 from roaming.parties import collisions, replace_parties, require_allowed, role_ids
 from roaming.secrets import new_token, read_outbound_token, write_outbound_token
 
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 
 # A handshake that was cut off leaves a token that opens versions only; it does so no longer than this.
 CALLBACK_LIFETIME = timedelta(minutes=5)
+# Partners are told of a change of ours in the course of this time, each at a moment of its own.
+ANNOUNCE_WITHIN = timedelta(hours=1)
 # What peers answer that know us no more (DIS-08).
 _NOT_REGISTERED = frozenset({401, 403, 404, 405})
 
@@ -87,7 +91,7 @@ def rotate_credentials(*, platform: Platform, now: datetime) -> None:
             is_same = bytes(locked.outbound_token or b"") == before and _is_announced(row)
             if locked.status not in (Status.CONNECTED, Status.SUSPENDED) or not is_same:
                 raise HandshakeError("the connection was changed by another call at the same time")
-            _take_over(locked, theirs)
+            _take_over(locked, theirs, now)
             locked.announced = own.announcement()
             write_outbound_token(locked, theirs.token)
             locked.save()
@@ -117,7 +121,8 @@ def unregister(*, platform: Platform, now: datetime) -> None:
 def revoke_credentials(*, platform: Platform, now: datetime) -> None:
     """End a connection on our side: all its tokens die and nothing more is sent to it (CRD-25).
 
-    Parties, and what they still have to learn, stay for the operator to see. Safe to repeat.
+    Parties, and what they still have to learn, stay for the operator to see; others are told that they are gone
+    (HCI-05, HCI-10). Safe to repeat.
     """
     with transaction.atomic():
         locked = lock(platform)
@@ -126,6 +131,7 @@ def revoke_credentials(*, platform: Platform, now: datetime) -> None:
         locked.save(update_fields=["status", "outbound_token"])
         locked.endpoints.all().delete()
         revoke_all(locked, now)
+        set_presence(parties=locked.parties.all(), presence=Party.Presence.SUSPENDED, now=now)
     log.info("handshake.revoked platform=%s", platform.pk)
 
 
@@ -137,13 +143,37 @@ def announce_changes(*, now: datetime) -> dict[str, str]:
     outcomes: dict[str, str] = {}
     current = own.announcement()
     for platform in Platform.objects.filter(status=Status.CONNECTED).exclude(announced=current):
-        try:
-            rotate_credentials(platform=platform, now=now)
-            outcomes[platform.name] = "told"
-        except HandshakeError as error:
-            log.warning("handshake.announcement_failed platform=%s reason=%s", platform.pk, error)
-            outcomes[platform.name] = str(error)
+        outcomes[platform.name] = _announce(platform, now)
     return outcomes
+
+
+def announce_due_changes(*, now: datetime) -> dict[str, str]:
+    """As `announce_changes`, from the timetable: each partner in its own minute of an hour, once an hour if it fails.
+
+    Any number of callers may run: a partner is claimed by moving its next time before it is called.
+    """
+    outcomes: dict[str, str] = {}
+    current = own.announcement()
+    behind = Platform.objects.filter(status=Status.CONNECTED).exclude(announced=current)
+    for key in behind.filter(announce_after=None).values_list("pk", flat=True):
+        begin = now + ANNOUNCE_WITHIN * random.uniform(0, 1)
+        Platform.objects.filter(pk=key, announce_after=None).update(announce_after=begin)
+    for platform in behind.filter(announce_after__lte=now).order_by("announce_after"):
+        again = now + ANNOUNCE_WITHIN * random.uniform(1, 1.2)
+        claim = Platform.objects.filter(pk=platform.pk, announce_after=platform.announce_after)
+        if claim.update(announce_after=again):
+            outcomes[platform.name] = _announce(platform, now)
+    return outcomes
+
+
+def _announce(platform: Platform, now: datetime) -> str:
+    try:
+        rotate_credentials(platform=platform, now=now)
+    except HandshakeError as error:
+        log.warning("handshake.announcement_failed platform=%s reason=%s", platform.pk, error)
+        return str(error)
+    Platform.objects.filter(pk=platform.pk).update(announce_after=None)
+    return "told"
 
 
 def _found(versions_url: str, token_a: str, approved_hosts: Sequence[str]) -> _Peer:
@@ -241,14 +271,14 @@ def _connect(
         # From now on other roles and hosts need an operator (T13, T15).
         locked.allowed_roles = locked.allowed_roles or [list(role) for role in claimed]
         locked.approved_hosts = list(peer.access.approved_hosts)
-        store_partner(locked, theirs, peer.offers)
+        store_partner(locked, theirs, peer.offers, now)
         locked.status = Status.CONNECTED
         locked.connected_at = now
         locked.save()
         _promote(row, locked, now)
 
 
-def _take_over(platform: Platform, theirs: v221.Credentials) -> None:
+def _take_over(platform: Platform, theirs: v221.Credentials, now: datetime) -> None:
     """Take URL and roles from the answer to a rotation, if they were agreed; the tokens count anyway."""
     try:
         require_own_host(theirs.url, platform.approved_hosts)
@@ -257,7 +287,7 @@ def _take_over(platform: Platform, theirs: v221.Credentials) -> None:
         log.error("handshake.change_not_agreed platform=%s reason=%s", platform.pk, error)
         return
     platform.versions_url = theirs.url
-    replace_parties(platform, theirs)
+    replace_parties(platform, theirs, now)
 
 
 def _is_announced(row: CredentialsToken) -> bool:

@@ -18,6 +18,9 @@ CONFIGURATION = frozenset({"versions", ModuleID.CREDENTIALS.value, ModuleID.HUBC
 SHAREABLE = frozenset({ModuleID.LOCATIONS.value, ModuleID.TARIFFS.value, ModuleID.TOKENS.value})
 """What may be broadcast; Sessions and CDRs concern one party (HUB-39)."""
 
+FUNCTIONAL = frozenset(interface.module for interface in V221_INTERFACES.values()) - CONFIGURATION
+"""The modules that parties have, and that are routed between them."""
+
 PUSHES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 _CPO = frozenset({Role.CPO.value})

@@ -34,6 +34,7 @@ STATUS_COLOURS = {
 class SessionAdmin(ReadOnlyAdmin):
     """Charging sessions of guests."""
 
+    operator_path = "own_party"
     list_display = ("started", "evse", "location", "party", "state", "energy", "cost", "ends", "remark")
     list_filter = ("status", "party", "location__depot", "is_estimated", "end_reason")
     list_select_related = ("evse", "location__depot", "party")

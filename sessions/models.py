@@ -35,6 +35,10 @@ class Session(models.Model):
     currency = models.CharField(max_length=3)
     time_zone = models.CharField(max_length=64)
     tariffs = models.BinaryField(help_text="JSON list of the v221.Tariff objects in force at the start.")
+    tariff_changes = models.BinaryField(
+        default=b"[]",
+        help_text="JSON list of {at, tariff_id}: which of the tariffs bills from when on. Empty: the first one that is valid.",
+    )
     cdr_location = models.BinaryField(help_text="The v221.CdrLocation at the start, as JSON bytes.")
     started_at = models.DateTimeField(
         help_text="PENDING, RESERVATION: creation; from ACTIVE on: start of the transaction."

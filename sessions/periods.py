@@ -18,6 +18,7 @@ import msgspec
 
 from ocpi import v221
 from tariffs.bill import CannotPrice
+from tariffs.choice import TariffChange
 from tariffs.cutting import cut, reserved
 from tariffs.pricing import price
 from tariffs.rounding import exactly, hours_of, plain
@@ -114,6 +115,7 @@ def progress(
     time_zone: str,
     readings: Sequence[Reading],
     suspended_ev_from: datetime | None,
+    changes: Sequence[TariffChange] = (),
     reserved_from: datetime | None = None,
 ) -> Progress:
     """Return energy, periods and cost over ``readings``, the whole ``curve`` of a session so far.
@@ -133,6 +135,7 @@ def progress(
             time_zone=time_zone,
             readings=readings,
             suspended_ev_from=suspended_ev_from,
+            changes=changes,
             reserved_from=reserved_from,
         )
         if tariffs:
@@ -154,9 +157,12 @@ def priced_periods(
     time_zone: str,
     readings: Sequence[Reading],
     suspended_ev_from: datetime | None,
+    changes: Sequence[TariffChange] = (),
     reserved_from: datetime | None = None,
 ) -> tuple[v221.ChargingPeriod, ...]:
     """Return the periods that a bill is made of: cut wherever the price can change, and nowhere else.
+
+    Each of ``changes`` names the one of ``tariffs`` that bills from its moment on (TAR-25).
 
     ``readings`` is the whole ``curve`` of a session; a reservation before it is a period of its own (TAR-17).
     Raises CannotPrice when the tariff cannot be applied.
@@ -169,6 +175,7 @@ def priced_periods(
         stop=readings[-1].at,
         readings=[(each.at, each.energy_wh) for each in readings],
         suspended_ev_from=suspended_ev_from,
+        changes=changes,
     )
     if reserved_from is None or reserved_from >= start or not tariffs:
         return charge

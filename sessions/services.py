@@ -18,9 +18,12 @@ from sessions import periods
 from sessions.metering import ReadingReport, add_readings, note_anomaly, resume_ev, suspend_ev
 from sessions.models import Session
 from sessions.periods import Reading
+from sessions.preferences import LIVE
 from sessions.stored import UNSTAMPED, locked, publish, readings_of, refresh, remember, whole_ms
+from sessions.wishes import first_choice, set_preferences
 
 __all__ = [
+    "LIVE",
     "EvseTaken",
     "OpenSession",
     "Reading",
@@ -52,7 +55,6 @@ TRANSITIONS: Mapping[v221.SessionStatus, frozenset[v221.SessionStatus]] = Mappin
         _Status.INVALID: frozenset(),
     }
 )
-LIVE = (_Status.PENDING.value, _Status.ACTIVE.value)
 OPENING = frozenset({_Status.PENDING, _Status.ACTIVE, _Status.RESERVATION})
 
 
@@ -69,8 +71,9 @@ class WrongState(Exception):
 class OpenSession:
     """Everything about a session that is frozen when it opens (CDR-12, TAR-27).
 
-    ``started_at`` is the creation for PENDING and RESERVATION and the start of the transaction for ACTIVE, which also needs
-    ``meter_start_wh``. ``must_end_by`` is when we stop it by the grant's end policy.
+    ``started_at`` is the creation for PENDING and RESERVATION and the start of the transaction for ACTIVE, which
+    also needs ``meter_start_wh``. ``must_end_by`` is when we stop it by the grant's end policy. ``profile_type`` is
+    the preference that the token brings; it chooses among the tariffs, where there is one for it (TOK-24).
     """
 
     own_party: Party
@@ -92,6 +95,7 @@ class OpenSession:
     must_end_by: datetime | None
     grant_ref: str
     decision_ref: str
+    profile_type: v221.ProfileType | None = None
 
 
 def open_session(*, facts: OpenSession, now: datetime) -> Session:
@@ -135,6 +139,7 @@ def _new(facts: OpenSession, now: datetime) -> Session:
         currency=facts.currency,
         time_zone=facts.time_zone,
         tariffs=codec.encode(list(facts.tariffs)),
+        tariff_changes=first_choice(facts.tariffs, facts.profile_type, started_at),
         cdr_location=codec.encode(facts.cdr_location),
         started_at=started_at,
         reserved_from=started_at if facts.status is _Status.RESERVATION else None,
@@ -318,10 +323,3 @@ def invalidate_session(*, session: Session, reason: str, now: datetime) -> Sessi
         row.end_reason = reason[:40]
         publish(row, ["status", "end_date_time"], now)
         return row
-
-
-def set_preferences(*, session: Session, preferences: v221.ChargingPreferences) -> None:
-    """Keep what the driver wishes, for whoever plans the power. Not part of the Session that partners see."""
-    Session.objects.filter(pk=session.pk, status__in=LIVE).update(
-        charging_preferences=codec.encode(preferences)
-    )

@@ -12,6 +12,7 @@ from roaming.delivery.services import owe_state
 from sessions import feed, periods, reservation
 from sessions.models import MeterReading, Session
 from sessions.periods import Reading
+from tariffs.choice import TariffChange
 
 # What a row carries until its first stamp, in the same transaction: nobody ever sees it.
 UNSTAMPED = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,6 +73,7 @@ def _progress(row: Session, readings: Sequence[Reading] | None) -> periods.Progr
             start=start_of(row), stop=stop, readings=readings_of(row) if readings is None else readings
         ),
         suspended_ev_from=row.suspended_ev_from,
+        changes=changes_of(row),
         reserved_from=row.reserved_from,
     )
 
@@ -85,6 +87,11 @@ def _reserved(row: Session) -> periods.Progress:
         end=row.ended_at or begun_at,
         is_expired=row.is_reservation_expired,
     )
+
+
+def changes_of(row: Session) -> list[TariffChange]:
+    """Which of its tariffs bills from when on."""
+    return codec.decode_bytes(list[TariffChange], bytes(row.tariff_changes))
 
 
 def _differs(old: Decimal | bytes | memoryview | None, new: Decimal | bytes | None) -> bool:

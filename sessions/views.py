@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
+from django.utils import timezone
 from rest_framework.request import Request
 
 from ocpi import codec, v221
@@ -15,9 +16,8 @@ from ocpi.status import OcpiError, StatusCode, not_found
 from ocpi.views import OcpiView, SenderView
 from roaming.auth import Caller
 from sessions.models import Session
-from sessions.preferences import answer
 from sessions.reading import session_page
-from sessions.services import LIVE, set_preferences
+from sessions.services import set_preferences
 
 
 def visible_sessions(caller: Caller) -> QuerySet[Session]:
@@ -54,10 +54,7 @@ class ChargingPreferencesView(OcpiView):
                 http_status=404,
             )
         preferences = codec.decode(v221.ChargingPreferences, self.payload)
-        tariffs = codec.decode_bytes(list[v221.Tariff], bytes(session.tariffs))
-        outcome = answer(preferences, tariffs=tariffs, is_live=session.status in LIVE)
-        if outcome is v221.ChargingPreferencesResponse.ACCEPTED:
-            set_preferences(session=session, preferences=preferences)
+        outcome = set_preferences(session=session, preferences=preferences, now=timezone.now())
         return respond(outcome.value)
 
     def _session(self, caller: Caller, session_id: str) -> Session:

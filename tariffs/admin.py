@@ -71,6 +71,7 @@ class ViewInline(ReadOnlyInline):
 class TariffAdmin(ReadOnlyAdmin):
     """Tariffs are put by the depot file or the API of this product; here they are read, tried and withdrawn."""
 
+    operator_path = "party"
     list_display = ("shown_name", "ocpi_id", "party", "currency", "prices", "state", "last_updated")
     list_filter = ("party", "currency", "is_withdrawn")
     list_select_related = ("party",)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ocpi import v221
 from tariffs.bill import CannotPrice
+from tariffs.choice import TariffChange, governed
 from tariffs.offers import Candidate, Compiled, Offer, compile_tariff, governing, offers, pick, zone_of
 from tariffs.restrictions import Usage
 from tariffs.rounding import exactly, hours_of, plain
@@ -65,6 +66,15 @@ class _Register:
         return None
 
 
+class _Rule(NamedTuple):
+    """The tariff (if any) that bills a part of the session, and its offers from when on."""
+
+    start: datetime
+    end: datetime
+    compiled: Compiled | None
+    changes: list[tuple[datetime, Offer]]
+
+
 class _Slice(NamedTuple):
     """A stretch without any threshold inside."""
 
@@ -73,6 +83,7 @@ class _Slice(NamedTuple):
     wh: int
     is_parking: bool
     power: Decimal | None
+    rule: _Rule
     choice: _Choice
 
 
@@ -84,8 +95,10 @@ def cut(
     stop: datetime,
     readings: Sequence[tuple[datetime, int]],
     suspended_ev_from: datetime | None,
+    changes: Sequence[TariffChange] = (),
 ) -> tuple[v221.ChargingPeriod, ...]:
-    """Charging periods of a session under the first of ``tariffs`` that is valid at its start.
+    """Charging periods of a session under the first of ``tariffs`` that is valid at its start, and from each of
+    ``changes`` on under the one that it names.
 
     ``readings`` are instants with the meter's register in Wh; those outside the session count at its start
     or stop. From ``suspended_ev_from`` on the vehicle asks for no power: PARKING_TIME instead of TIME.
@@ -96,15 +109,11 @@ def cut(
     if stop < start:
         raise CannotPrice(f"session stops at {stop.isoformat()}, before its start {start.isoformat()}")
     register = _Register(readings, start=start, stop=stop)
-    tariff = governing(tariffs, start=start) if tariffs else None
-    compiled = compile_tariff(tariff) if tariff else None
     with exactly():
-        changes = offers(compiled, zone=zone_of(time_zone), start=start, end=stop) if compiled else []
-        edges = _edges(compiled, changes, register, start=start, stop=stop, parked_from=suspended_ev_from)
-        slices = _slices(edges, compiled, changes, register, parked_from=suspended_ev_from)
-        return tuple(
-            _periods(list(_joined(slices)), tariff, asks_power=bool(compiled and compiled.asks_power))
-        )
+        rules = _rules(tariffs, changes, time_zone=time_zone, start=start, stop=stop)
+        edges = _edges(rules, register, start=start, stop=stop, parked_from=suspended_ev_from)
+        slices = _slices(edges, rules, register, parked_from=suspended_ev_from)
+        return tuple(_periods(list(_joined(slices))))
 
 
 def reserved(*, tariffs: Sequence[v221.Tariff], start: datetime, end: datetime) -> v221.ChargingPeriod:
@@ -131,9 +140,28 @@ def _seconds(duration: timedelta) -> Decimal:
     return Decimal(duration // _MICROSECOND) / 1_000_000
 
 
+def _rules(
+    tariffs: Sequence[v221.Tariff],
+    changes: Sequence[TariffChange],
+    *,
+    time_zone: str,
+    start: datetime,
+    stop: datetime,
+) -> list[_Rule]:
+    if not tariffs:
+        return [_Rule(start, stop, None, [])]
+    zone = zone_of(time_zone)
+    spans = governed(tariffs, changes, start=start, stop=stop)
+    ends = [at for at, _ in spans[1:]] + [stop]
+    rules = []
+    for (begin, tariff), end in zip(spans, ends, strict=True):
+        compiled = compile_tariff(tariff)
+        rules.append(_Rule(begin, end, compiled, offers(compiled, zone=zone, start=begin, end=end)))
+    return rules
+
+
 def _edges(
-    compiled: Compiled | None,
-    changes: Sequence[tuple[datetime, Offer]],
+    rules: Sequence[_Rule],
     register: _Register,
     *,
     start: datetime,
@@ -141,15 +169,20 @@ def _edges(
     parked_from: datetime | None,
 ) -> list[tuple[datetime, int]]:
     """Instants at which something may change, in order, with the Wh at each."""
-    instants = {at for at, _ in changes}
+    instants = {rule.start for rule in rules}
     if parked_from:
         instants.add(parked_from)
     crossings: dict[datetime, int] = {}
-    if compiled:
-        instants |= {start + seconds * _SECOND for seconds in compiled.seconds}
-        crossings = dict(_crossings(compiled, register))
-        if compiled.asks_power:
-            instants |= {at for at, _ in register.readings}
+    for rule in rules:
+        own = {at for at, _ in rule.changes}
+        if rule.compiled:
+            own |= {start + seconds * _SECOND for seconds in rule.compiled.seconds}
+            crossings |= {
+                at: wh for at, wh in _crossings(rule.compiled, register) if rule.start <= at < rule.end
+            }
+            if rule.compiled.asks_power:
+                own |= {at for at, _ in register.readings}
+        instants |= {at for at in own if rule.start <= at < rule.end}
     inside = sorted(at for at in instants | crossings.keys() if start < at < stop)
     edges = [(start, register.first)]
     shown = register.first
@@ -170,15 +203,15 @@ def _crossings(compiled: Compiled, register: _Register) -> Iterator[tuple[dateti
 
 def _slices(
     edges: Sequence[tuple[datetime, int]],
-    compiled: Compiled | None,
-    changes: Sequence[tuple[datetime, Offer]],
+    rules: Sequence[_Rule],
     register: _Register,
     *,
     parked_from: datetime | None,
 ) -> Iterator[_Slice]:
-    starts = [at for at, _ in changes]
+    begins = [rule.start for rule in rules]
     begin = edges[0][0]
     for (start, low), (end, high) in pairwise(edges):
+        rule = rules[bisect_right(begins, start) - 1]
         is_parking = parked_from is not None and start >= parked_from
         power = _power(high - low, end - start)
         usage = Usage(
@@ -188,11 +221,15 @@ def _slices(
             max_power=power,
         )
         choice: _Choice = ()
-        if compiled:
-            offer = changes[bisect_right(starts, start) - 1][1]
+        if rule.compiled:
+            offer = rule.changes[bisect_right(rule.changes, start, key=_instant_of_offer) - 1][1]
             timed = offer.parking_time if is_parking else offer.time
             choice = (pick(offer.energy, usage), pick(timed, usage), pick(offer.flat, usage))
-        yield _Slice(start, end, high - low, is_parking, power, choice)
+        yield _Slice(start, end, high - low, is_parking, power, rule, choice)
+
+
+def _instant_of_offer(change: tuple[datetime, Offer]) -> datetime:
+    return change[0]
 
 
 def _power(wh: int, duration: timedelta) -> Decimal | None:
@@ -203,19 +240,20 @@ def _power(wh: int, duration: timedelta) -> Decimal | None:
 
 
 def _joined(slices: Iterator[_Slice]) -> Iterator[list[_Slice]]:
-    """Neighbours under the same components belong to one period."""
+    """Neighbours under the same components of one tariff belong to one period."""
     group: list[_Slice] = []
     for part in slices:
-        if group and (part.is_parking, part.choice) != (group[0].is_parking, group[0].choice):
+        if group and (
+            part.rule is not group[0].rule
+            or (part.is_parking, part.choice) != (group[0].is_parking, group[0].choice)
+        ):
             yield group
             group = []
         group.append(part)
     yield group
 
 
-def _periods(
-    groups: Sequence[Sequence[_Slice]], tariff: v221.Tariff | None, *, asks_power: bool
-) -> Iterator[v221.ChargingPeriod]:
+def _periods(groups: Sequence[Sequence[_Slice]]) -> Iterator[v221.ChargingPeriod]:
     """Hours are differences of rounded running totals, so that they add up to the rounded whole."""
     passed = {_Type.TIME: timedelta(), _Type.PARKING_TIME: timedelta()}
     for group in groups:
@@ -228,10 +266,11 @@ def _periods(
             type_: hours_of(_seconds(passed[type_])) - hours_of(_seconds(before)),
         }
         powers = [part.power for part in group if part.power is not None]
-        if asks_power and powers:
+        compiled = group[0].rule.compiled
+        if compiled and compiled.asks_power and powers:
             volumes |= {_Type.MIN_POWER: min(powers), _Type.MAX_POWER: max(powers)}
         yield v221.ChargingPeriod(
             start_date_time=group[0].start,
             dimensions=tuple(v221.CdrDimension(type=name, volume=plain(v)) for name, v in volumes.items()),
-            tariff_id=tariff.id if tariff else None,
+            tariff_id=compiled.tariff.id if compiled else None,
         )

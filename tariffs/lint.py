@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from itertools import combinations
 
 from ocpi import v221
+from ocpi.plaintext import display_text_fault
 from tariffs.bill import CannotPrice
 from tariffs.currencies import MINOR_UNITS
 from tariffs.findings import Finding, Severity
@@ -108,6 +109,9 @@ def _about_texts(tariff: v221.Tariff) -> Iterator[Finding]:
     words = f"{tariff.currency}|{_MONEY_WORDS.get(tariff.currency, tariff.currency)}"
     amount = re.compile(rf"\d[\d.,]*\s*(?:{words})(?!\w)|(?<!\w)(?:{words})\s*\d[\d.,]*", re.IGNORECASE)
     for text in tariff.tariff_alt_text:
+        fault = display_text_fault(text.text)
+        if fault is not None:
+            yield _error("alt_text_markup", f"the {text.language} text: {fault}")
         match = amount.search(text.text)
         if match:
             yield _warning(

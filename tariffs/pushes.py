@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from roaming.models import Lane, Obligation
+from roaming.models import Lane, Obligation, Platform
 from roaming.pushes import Message, Push, register
 from tariffs.models import TariffView
+from tariffs.services import reword_views
 
 
 class TariffPush(Push):
@@ -32,6 +33,10 @@ class TariffPush(Push):
         if obligation.confirmed_version == 0 and obligation.attempts == 0:
             return None
         return Message(method="DELETE", segments=segments)
+
+    def reworded(self, platform: Platform, *, now: datetime) -> None:
+        """The end of a day is written as the platform reads it."""
+        reword_views(platform=platform, now=now)
 
 
 register(TariffPush())

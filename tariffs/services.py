@@ -13,11 +13,12 @@ from django.db import transaction
 from ocpi import v221
 from ocpi.headers import PartyId
 from roaming.delivery.services import owe_state
-from roaming.models import Party
+from roaming.models import Party, Platform
+from roaming.quirks import dialect_of
 from tariffs.findings import Finding, Severity
 from tariffs.lint import lint
 from tariffs.models import Tariff, TariffView
-from tariffs.wire import UNSTAMPED, document, next_stamp, tariff_object
+from tariffs.wire import UNSTAMPED, document, next_stamp, tariff_object, worded
 
 
 class TariffRefused(ValueError):
@@ -101,6 +102,21 @@ def set_visible(*, party: Party, tariffs: Iterable[Tariff], now: datetime) -> No
             _owe(by_id[key], [party], now)
 
 
+def reword_views(*, platform: Platform, now: datetime) -> None:
+    """Write what a platform's parties see of tariffs in its words, after these changed; equal ones stay as they are."""
+    mine = TariffView.objects.filter(party__platform=platform)
+    with transaction.atomic():
+        rows = Tariff.objects.select_for_update(of=("self",)).select_related("party")
+        for tariff in rows.filter(pk__in=mine.values("tariff")).order_by("pk"):
+            content = worded(tariff_object(tariff), dialect_of(platform))
+            views = [
+                view
+                for view in mine.filter(tariff=tariff).select_related("party__platform").order_by("pk")
+                if document(content, view.last_updated) != bytes(view.document)
+            ]
+            _show(tariff, views, now)
+
+
 def _require_sound(party: Party, tariff: v221.Tariff, time_zone: str, now: datetime) -> None:
     owner = PartyId.of(tariff.country_code, tariff.party_id)
     if owner != party.ocpi_id:
@@ -117,7 +133,7 @@ def _show(tariff: Tariff, views: Iterable[TariffView], now: datetime) -> None:
     parties = []
     for view in views:
         view.last_updated = next_stamp(view.last_updated, now)
-        view.document = document(content, view.last_updated)
+        view.document = document(worded(content, dialect_of(view.party.platform)), view.last_updated)
         view.save()
         parties.append(view.party)
     _owe(tariff, parties, now)

@@ -32,7 +32,7 @@ GROUPS = (
     ("TAR", 38, "Tariffs", "tariffs"),
     ("TOK", 25, "Tokens", "tokens, charging/authorize.py"),
     ("CMD", 26, "Commands", "charging/commands.py"),
-    ("CHP", 19, "ChargingProfiles", "–"),
+    ("CHP", 19, "ChargingProfiles", "charging/profile_requests.py, charging/profiles.py"),
     ("HCI", 14, "HubClientInfo", "–"),
     ("TYP", 12, "Types", "ocpi/v221, ocpi/reading.py, ocpi/scalars.py"),
 )
@@ -42,13 +42,13 @@ NAMED = re.compile(rf"\b({PREFIXES})-(\d\d)(?:\.\.(?:({PREFIXES})-)?(\d\d))?((?:
 # Deliberately different, or waiting for what it needs; everything else without a test is a plain gap.
 REASONS = {
     "HUB": "hub routing (HUB-10 to HUB-42, HUB-44 to HUB-54) comes with the roaming hub",
-    "CHP": "the ChargingProfiles module comes with power management; its types are decoded and tested",
+    "CHP": "CHP-06: a foreign session answers UNKNOWN_SESSION, as an unknown one does (docs/adr/0014); CHP-18 is the hub's",
     "HCI": "HubClientInfo comes with the roaming hub; its types are decoded and tested",
     "CMD": "RESERVE_NOW, CANCEL_RESERVATION and UNLOCK_CONNECTOR answer NOT_SUPPORTED for now (CMD-19 to CMD-23, CMD-25)",
     "AUT": "AUT-10 (TLS) is the deployer's edge",
-    "LOC": "LOC-15 to LOC-17 are the hub's; LOC-27: overlapping tariffs are found by the linter, not yet refused at a connector",
+    "LOC": "LOC-15 to LOC-17 are the hub's",
     "SES": "SES-02, SES-09 and SES-10 are the hub's; SES-13 to SES-15 need reservations",
-    "CDR": "CDR-05 and CDR-06 are the hub's; CDR-09 to CDR-11 need credit CDRs; CDR-23 needs reservations",
+    "CDR": "CDR-05 and CDR-06 are the hub's; CDR-23 needs reservations",
     "TAR": "TAR-05 is the hub's",
     "TOK": "TOK-25 is the hub's",
 }

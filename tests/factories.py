@@ -45,7 +45,7 @@ class OwnPartyFactory(DjangoModelFactory[Party]):
 
 
 class PartyFactory(DjangoModelFactory[Party]):
-    """A partner's eMSP: NL-EMS, then NL-A01, NL-A02 …"""
+    """A partner's eMSP: NL-EMS, then NL-A01, NL-A02 … NL-B00 …"""
 
     class Meta:
         model = Party
@@ -53,7 +53,7 @@ class PartyFactory(DjangoModelFactory[Party]):
     platform = factory.SubFactory(PlatformFactory)
     role = v221.Role.EMSP.value
     country_code = "NL"
-    party_id = factory.Sequence(lambda n: f"A{n:02}" if n else "EMS")
+    party_id = factory.Sequence(lambda n: f"{chr(65 + n // 100)}{n % 100:02}" if n else "EMS")
     name = factory.SelfAttribute("platform.name")
 
 

@@ -22,15 +22,16 @@ SHOWN_CHARACTERS = 4
 class TokenAdmin(ReadOnlyAdmin):
     """Partners' tokens as their owners told us."""
 
+    operator_path = "own_party"
     list_display = ("contract_id", "card", "type", "party", "state", "whitelist", "group_id", "last_updated")
-    list_filter = ("party__platform", "party", "type", "valid", "is_blocked_here", "whitelist")
+    list_filter = ("own_party", "party__platform", "party", "type", "valid", "is_blocked_here", "whitelist")
     list_select_related = ("party",)
     search_fields = ("contract_id", "group_id")
     search_help_text = "Contract, group, or the last four characters of the uid; never type a whole uid here."
     show_full_result_count = False
     actions: ClassVar = ["block", "unblock"]
     actions_detail: ClassVar = ["block_one", "unblock_one"]
-    fields = ("party", "card", "type", "contract_id", "group_id", "holder", "state", "valid", "whitelist",
+    fields = ("own_party", "party", "card", "type", "contract_id", "group_id", "holder", "state", "valid", "whitelist",
               "is_blocked_here", "last_updated", "received_at")  # fmt: skip
     readonly_fields = ("card", "holder", "state")
 
@@ -110,6 +111,7 @@ def _set(token: Token, *, is_blocked: bool) -> str:
 class PullAdmin(ReadOnlyAdmin):
     """When each partner's token list was read, and how it went."""
 
+    is_shared = True
     list_display = ("platform", "state", "finished", "received", "stored", "broken", "foreign", "next_at")
     list_select_related = ("platform",)
     actions_detail: ClassVar = ["read_now"]
@@ -129,7 +131,7 @@ class PullAdmin(ReadOnlyAdmin):
 
     def has_read_permission(self, request: HttpRequest, object_id: object = None) -> bool:
         """Who may ask a partner for its tokens: whoever may block them."""
-        return bool(request.user.has_perm("tokens.change_token"))
+        return request.user.has_perm("tokens.change_token") and self.may_change_shared(request)
 
     @display(description="Last reading")
     def state(self, pull: Pull) -> SafeString:

@@ -9,8 +9,14 @@ from roaming.models import Party, Platform
 
 
 class Token(models.Model):
-    """One token as its owner last told us; key is (owner, uid without case, type) (mod_tokens)."""
+    """One token as its owner last told one party of ours; key is (ours, owner, uid without case, type) (mod_tokens)."""
 
+    own_party = models.ForeignKey(
+        Party,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="The operator that was told: each party of ours knows its own (HUB-06).",
+    )
     party = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="tokens")
     uid = models.CharField(max_length=36)
     uid_key = models.CharField(
@@ -31,7 +37,9 @@ class Token(models.Model):
     class Meta:
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["party", "uid_key", "type"], name="token_unique"),
+            models.UniqueConstraint(
+                fields=["own_party", "party", "uid_key", "type"], name="token_of_own_party"
+            ),
         ]
         indexes: ClassVar = [models.Index(fields=["uid_key", "type"], name="token_by_uid")]
 

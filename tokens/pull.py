@@ -1,5 +1,7 @@
 """Reading a partner's token list: after the handshake, hourly what is new, weekly all of it (TOK-07, TOK-08).
 
+It is read once for each pair of an operator hosted here and an eMSP over there: who asks decides what is in it.
+
 No transaction is open while the partner is asked. A page is stored when it has arrived; the mark from which the
 next reading goes on moves only when the list was read to its end.
 """
@@ -10,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
-from urllib.parse import urlencode
 
 from django.conf import settings
 from django.db import transaction
@@ -24,7 +26,8 @@ from ocpi.scalars import write_datetime
 from roaming import own
 from roaming.models import Party, Platform
 from roaming.secrets import SecretUnreadableError, read_outbound_token
-from tokens.models import Pull
+from roaming.targets import target
+from tokens.models import Pull, Token
 from tokens.partner import may_call
 from tokens.store import store_many
 
@@ -60,17 +63,21 @@ def pull_tokens(*, platform: Platform, now: datetime, full: bool = False) -> Pul
     storing a token twice, or an older state of it, changes nothing.
     """
     report = PullReport()
-    owners = _owners(platform)
+    owners, operators = _owners(platform), own.operators()
     since = None if full else platform.tokens_pulled_until
-    for owner in owners.values():
+    for own_party, owner in product(operators, owners.values()):
+        begin = since if _holds_some(own_party, platform) else None
         try:
-            for answer in _pages(platform, owner, since):
-                _take(answer, owners, report, now)
+            for answer in _pages(platform, own_party, owner, begin):
+                _take(answer, own_party, owners, report, now)
         except (CallFailed, SecretUnreadableError, _ListUnreadableError) as error:
-            report.problem = f"{owner.ocpi_id}: {error}"[:200]
-            break
+            # On a hub's platform each party answers for itself: one that fails keeps no other back.
+            problem = f"{owner.ocpi_id} asked by {own_party.ocpi_id}: {error}"[:200]
+            report.problem = report.problem or problem
     if not owners:
-        report.problem = "the platform has no active eMSP party"
+        report.problem = "the platform has no active eMSP party that is connected"
+    if not operators:
+        report.problem = "no operator is hosted here that could ask for tokens"
     if not report.problem:
         _move_mark(platform, report.newest, now)
     _record(platform, report, full=since is None, now=now)
@@ -109,8 +116,15 @@ def _claim(platform: Platform, now: datetime) -> Pull | None:
         return pull
 
 
+def _holds_some(own_party: Party, platform: Platform) -> bool:
+    """Whether this party of ours knows any token of the platform; one that is new here reads the whole list."""
+    return Token.objects.filter(own_party=own_party, party__platform=platform).exists()
+
+
 def _owners(platform: Platform) -> Mapping[PartyId, Party]:
-    emsps = platform.parties.filter(is_active=True, role=v221.Role.EMSP.value).order_by("pk")
+    emsps = platform.parties.filter(
+        is_active=True, presence=Party.Presence.CONNECTED, role=v221.Role.EMSP.value
+    ).order_by("pk")
     return {party.ocpi_id: party for party in emsps}
 
 
@@ -118,26 +132,31 @@ class _ListUnreadableError(Exception):
     """The partner answered with something that is no list of tokens."""
 
 
-def _pages(platform: Platform, owner: Party, since: datetime | None) -> Iterator[Answer]:
+def _pages(platform: Platform, own_party: Party, owner: Party, since: datetime | None) -> Iterator[Answer]:
     endpoint = platform.endpoints.filter(module=v221.ModuleID.TOKENS.value, role="SENDER").first()
     if endpoint is None:
         raise _ListUnreadableError("no endpoint for tokens as sender")
     if not may_call(platform, endpoint.url):
         raise _ListUnreadableError("the endpoint for tokens does not lie on a host agreed with this partner")
-    parameters = {"limit": str(PAGE_LIMIT)}
+    parameters = {"limit": str(min(PAGE_LIMIT, platform.page_size_cap or PAGE_LIMIT))}
     if since is not None:
         parameters["date_from"] = write_datetime(since - OVERLAP)
-    acting = next(iter(own.parties()), None)
     return paged(
-        f"{endpoint.url}{'&' if '?' in endpoint.url else '?'}{urlencode(parameters)}",
+        target(endpoint.url, query=parameters, slash=platform.trailing_slash),
         token=read_outbound_token(platform),
         timeout_seconds=settings.OUTBOUND_TIMEOUT_SECONDS,
-        headers=routing_headers(to=owner.ocpi_id, from_=acting.ocpi_id if acting else None),
+        headers=routing_headers(to=owner.ocpi_id, from_=own_party.ocpi_id),
         raw_token=platform.accept_raw_token,
     )
 
 
-def _take(answer: Answer, owners: Mapping[PartyId, Party], report: PullReport, now: datetime) -> None:
+def _take(
+    answer: Answer,
+    own_party: Party,
+    owners: Mapping[PartyId, Party],
+    report: PullReport,
+    now: datetime,
+) -> None:
     """Store the sound tokens of one page; broken and foreign ones are skipped and counted (HTP-13, OBJ-14, O9)."""
     if not answer.is_success:
         raise _ListUnreadableError(f"HTTP {answer.http_status}, status {answer.status_code}")
@@ -157,7 +176,7 @@ def _take(answer: Answer, owners: Mapping[PartyId, Party], report: PullReport, n
         if owner not in owners:
             report.foreign += len(tokens)
             continue
-        report.stored += store_many(owners[owner], tokens, now)
+        report.stored += store_many(own_party, owners[owner], tokens, now)
         newest = max(token.last_updated for token in tokens)
         report.newest = max(newest, report.newest or newest)
     for error in broken:

@@ -1,6 +1,7 @@
 """Verbs of tokens: store what their owner says, find them, and pull a partner's list.
 
-A token that was only seen in a command is never stored here (CMD-17), and nothing is ever deleted (TOK-05).
+A token that was only seen in a command is never stored here (CMD-17), and nothing is ever deleted (TOK-05). What a
+partner tells one party of ours says nothing to another: each of ours has its own tokens (HUB-06).
 """
 
 from datetime import datetime
@@ -25,30 +26,30 @@ __all__ = [
 ]
 
 
-def put_token(*, party: Party, token: v221.Token, now: datetime) -> bool:
-    """Store a token as its owner `party` states it; True when it was new (TOK-01).
+def put_token(*, own_party: Party, party: Party, token: v221.Token, now: datetime) -> bool:
+    """Store a token as its owner `party` states it to our `own_party`; True when it was new (TOK-01).
 
     A token older than the one that is known changes nothing. Safe to run beside itself: it is one statement.
     """
-    return store_one(party, token, now)
+    return store_one(own_party, party, token, now)
 
 
-def find_token(*, party: Party, uid: str, type: v221.TokenType) -> Token | None:
-    """Return this party's token with this uid (case ignored) and type, or None."""
-    return _known(uid, type).filter(party=party).first()
+def find_token(*, own_party: Party, party: Party, uid: str, type: v221.TokenType) -> Token | None:
+    """Return the partner party's token with this uid (case ignored) and type that our `own_party` knows, or None."""
+    return _known(own_party, uid, type).filter(party=party).first()
 
 
-def lock_token(*, party: Party, uid: str, type: v221.TokenType) -> Token | None:
+def lock_token(*, own_party: Party, party: Party, uid: str, type: v221.TokenType) -> Token | None:
     """As `find_token`, and keep others from writing it until the end of the transaction."""
-    return _known(uid, type).filter(party=party).select_for_update().first()
+    return _known(own_party, uid, type).filter(party=party).select_for_update().first()
 
 
-def tokens_by_uid(uid: str, type: v221.TokenType) -> list[Token]:
-    """Return the tokens of all partners with this uid and type, the longest known first.
+def tokens_by_uid(*, own_party: Party, uid: str, type: v221.TokenType) -> list[Token]:
+    """Return the tokens of all partners with this uid and type that our `own_party` knows, the longest known first.
 
     More than one means that the uid is claimed twice; whose card it is, is not decided here (B11).
     """
-    return list(_known(uid, type).filter(party__is_active=True).select_related("party__platform"))
+    return list(_known(own_party, uid, type).filter(party__is_active=True).select_related("party__platform"))
 
 
 def set_blocked(*, token: Token, is_blocked: bool) -> bool:
@@ -61,8 +62,8 @@ def set_blocked(*, token: Token, is_blocked: bool) -> bool:
     )
 
 
-def _known(uid: str, type: v221.TokenType) -> QuerySet[Token]:
+def _known(own_party: Party, uid: str, type: v221.TokenType) -> QuerySet[Token]:
     key = key_of(uid)
     if key is None:
         return Token.objects.none()
-    return Token.objects.filter(uid_key=key, type=type.value)
+    return Token.objects.filter(own_party=own_party, uid_key=key, type=type.value)

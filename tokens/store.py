@@ -15,6 +15,7 @@ from tokens.models import Token
 BATCH = 500
 
 _COLUMNS = (
+    "own_party_id",
     "party_id",
     "uid",
     "uid_key",
@@ -28,7 +29,7 @@ _COLUMNS = (
     "last_updated",
     "received_at",
 )
-_KEY = ("party_id", "uid_key", "type")
+_KEY = ("own_party_id", "party_id", "uid_key", "type")
 # An operator's block is ours: no message of the owner touches it (B18).
 _OWNERS = [name for name in _COLUMNS if name not in (*_KEY, "is_blocked_here")]
 _TABLE = Token._meta.db_table
@@ -48,22 +49,22 @@ def key_of(uid: str) -> str | None:
     return uid.upper() if uid.isascii() and uid.isprintable() else None
 
 
-def store_one(party: Party, token: v221.Token, now: datetime) -> bool:
-    """Insert or update one token of this party; True when it was new.
+def store_one(own_party: Party, party: Party, token: v221.Token, now: datetime) -> bool:
+    """Insert or update one token of this partner party, as it told our `own_party`; True when it was new.
 
     One statement, so that two calls at once follow each other and the newer `last_updated` stays.
     """
-    written = rawsql.fetch_one(_ONE, _row(party, token, now))
+    written = rawsql.fetch_one(_ONE, _row(own_party, party, token, now))
     return bool(written and written[0])
 
 
-def store_many(party: Party, tokens: Iterable[v221.Token], now: datetime) -> int:
-    """Insert or update tokens of this party; returns how many were new or changed."""
+def store_many(own_party: Party, party: Party, tokens: Iterable[v221.Token], now: datetime) -> int:
+    """Insert or update tokens of this partner party, as it told our `own_party`; returns how many were new or changed."""
     # One statement may touch a row once only: of two entries for one token the newer counts.
     newest: dict[tuple[str, str], v221.Token] = {}
     for token in sorted(tokens, key=lambda each: each.last_updated):
         newest[(token.uid.upper(), token.type.value)] = token
-    rows = [_row(party, token, now) for _, token in sorted(newest.items())]
+    rows = [_row(own_party, party, token, now) for _, token in sorted(newest.items())]
     return sum(_store(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH))
 
 
@@ -75,8 +76,9 @@ def _store(rows: Sequence[Sequence[Any]]) -> int:
         return len(cursor.fetchall())
 
 
-def _row(party: Party, token: v221.Token, now: datetime) -> list[Any]:
+def _row(own_party: Party, party: Party, token: v221.Token, now: datetime) -> list[Any]:
     return [
+        own_party.pk,
         party.pk,
         token.uid,
         token.uid.upper(),

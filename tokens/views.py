@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ocpi import v221
 from ocpi.headers import PartyId
-from ocpi.status import invalid
+from ocpi.status import invalid, unauthorized
 from ocpi.views import ReceiverView
 from roaming.auth import Caller
 from roaming.models import Party
@@ -14,7 +14,10 @@ from tokens.wire import token_object
 
 
 class TokensView(ReceiverView):
-    """GET, PUT and PATCH of a partner's own tokens; uid and type together are the key (TOK-03)."""
+    """GET, PUT and PATCH of a partner's own tokens, as the addressed party of ours knows them (HUB-06).
+
+    uid and type together are the key (TOK-03).
+    """
 
     interface: ClassVar[tuple[str, str]] = ("tokens", "RECEIVER")
     object_type: ClassVar[type] = v221.Token
@@ -25,7 +28,10 @@ class TokensView(ReceiverView):
         """Return the token; without a type in the query the one of type RFID is meant (TOK-02)."""
         find = lock_token if self.locks_current else find_token
         row = find(
-            party=_party(caller, owner), uid=ids["token_uid"], type=self._asked_type() or v221.TokenType.RFID
+            own_party=_own(caller),
+            party=_party(caller, owner),
+            uid=ids["token_uid"],
+            type=self._asked_type() or v221.TokenType.RFID,
         )
         return token_object(row) if row else None
 
@@ -38,7 +44,7 @@ class TokensView(ReceiverView):
             asked = asked or v221.TokenType.RFID
         if asked is not None and asked is not obj.type:
             raise invalid(f"type: is {obj.type} in the body and {asked} in the URL")
-        return put_token(party=_party(caller, owner), token=obj, now=now)
+        return put_token(own_party=_own(caller), party=_party(caller, owner), token=obj, now=now)
 
     def _asked_type(self) -> v221.TokenType | None:
         word = self.request.query_params.get("type")
@@ -48,6 +54,13 @@ class TokensView(ReceiverView):
             return v221.TokenType(word)
         except ValueError:
             raise invalid(f"type: one of {', '.join(v221.TokenType)} (given {word[:16]!a})") from None
+
+
+def _own(caller: Caller) -> Party:
+    """Return the addressed party of ours, which is known on all functional modules."""
+    if caller.own_party is None:
+        raise unauthorized()
+    return caller.own_party
 
 
 def _party(caller: Caller, owner: PartyId) -> Party:

@@ -20,17 +20,18 @@ class Use(Enum):
     REFUSE = "refused"
 
 
-def plan_use(token: v221.Token | None) -> Use:
+def plan_use(token: v221.Token | None, *, asks_when_allowed: bool = False) -> Use:
     """Decide before anybody is asked: ASK, ALLOW_FROM_CACHE or REFUSE; None is a card that we do not know.
 
-    ALWAYS is never asked for. ALLOWED leaves it to us: a yes of the cache is used, a no is asked for again. Whether
-    the token is valid does not matter where asking is a duty, as its owner may say otherwise by now (TOK-13).
+    ALWAYS is never asked for. ALLOWED leaves it to us (TOK-12): a yes of the cache is used unless this installation
+    ``asks_when_allowed``, a no is asked for again. Whether the token is valid does not matter where asking is a duty,
+    as its owner may say otherwise by now (TOK-13).
     """
     if token is None:
         return Use.ASK
     if token.whitelist is v221.WhitelistType.ALWAYS:
         return Use.ALLOW_FROM_CACHE if token.valid else Use.REFUSE
-    if token.whitelist is v221.WhitelistType.ALLOWED and token.valid:
+    if token.whitelist is v221.WhitelistType.ALLOWED and token.valid and not asks_when_allowed:
         return Use.ALLOW_FROM_CACHE
     return Use.ASK
 

@@ -183,6 +183,8 @@ class Requests:
             and 0 < len(periods) <= MAX_PERIODS
             and periods[0]["startPeriod"] == 0
             and len(self._state.profiles.by_key) < MAX_PROFILES
+            and self._takes(profile["chargingSchedule"]["chargingRateUnit"])
+            and self._is_of_running(profile, connector)
         )
         if not is_sound:
             return _say("Rejected")
@@ -260,6 +262,18 @@ class Requests:
         return _say(
             "Accepted" if self._state.configuration.is_on("AuthorizationCacheEnabled") else "Rejected"
         )
+
+    def _takes(self, unit: str) -> bool:
+        """Whether limits may be in this unit here."""
+        word = {"A": "Current", "W": "Power"}[unit]
+        return word in self._state.configuration.items("ChargingScheduleAllowedChargingRateUnit")
+
+    @staticmethod
+    def _is_of_running(profile: Payload, connector: Connector | None) -> bool:
+        """A profile that names a transaction is for that one alone."""
+        named = profile.get("transactionId")
+        running = connector.transaction if connector is not None else None
+        return named is None or (running is not None and running.transaction_id == named)
 
     def _chosen(self, connector_id: int) -> list[Connector]:
         connectors = self._state.connectors

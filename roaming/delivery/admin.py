@@ -15,6 +15,7 @@ from unfold.decorators import action, display
 from roaming import pushes
 from roaming.delivery import reasons, services
 from roaming.delivery.models import Attempt, Lane, Obligation
+from roaming.delivery.rendering import forget_changes
 from roaming.operators import ReadOnlyAdmin, ReadOnlyInline, badge, duration, json_block, run_each, without
 from roaming.pages import PageForm, SecondPerson, ask, row_of
 from roaming.redaction import readable
@@ -28,8 +29,9 @@ STATE_COLOURS = {
     State.CONTESTED: "red",
     State.EXPIRED: "grey",
     State.CANCELLED: "grey",
+    State.WITHHELD: "amber",
 }
-STATE_WORDS = {State.PARKED: "parked", State.CONTESTED: "contested"}
+STATE_WORDS = {State.PARKED: "parked", State.CONTESTED: "contested", State.WITHHELD: "withheld"}
 # What is still owed, and what of it needs a person.
 OPEN = (State.PENDING, State.PARKED, State.CONTESTED)
 HELD = (State.PARKED, State.CONTESTED)
@@ -80,6 +82,7 @@ class AttemptInline(ReadOnlyInline):
 class DeliveryAdmin(ReadOnlyAdmin):
     """Deliveries: each is one thing that one partner must learn."""
 
+    operator_path = "own_party"
     list_display = ("what", "party", "shown_state", "reason", "age", "attempts", "next_try")
     list_filter = ("state", "kind", "lane__platform", "lane__name", "ambiguous")
     list_select_related = ("party", "lane__platform")
@@ -124,6 +127,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
             attempts=obligation.attempts,
             breaker=obligation.lane.breaker,
             platform_status=obligation.lane.platform.status,
+            presence=obligation.party.presence,
         )
 
     @display(description="Owed for", ordering="owed_since")
@@ -185,20 +189,22 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     @action(description="Send all alike again", permissions=["act"], icon="dynamic_feed")
     def replay_alike(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Send again all that this platform did not take for the same reason."""
+        """Send again all that this platform did not take from the same operator for the same reason."""
         row = row_of(self, request, object_id)
         count = _alike(row).count()
 
         def verb(_: object) -> str:
             if not row.last_error or row.state not in HELD:
                 raise ValueError("Only what was not taken, and says why, has others alike.")
-            sent = services.replay_all(row.last_error, platform=row.lane.platform, by=_name(request))
+            sent = services.replay_all(
+                row.last_error, platform=row.lane.platform, own_party=row.own_party, by=_name(request)
+            )
             return f"{sent} deliveries are sent again."
 
         return ask(
             self, request, row=row, title=f"Send {count} deliveries again?", submit=f"Send {count} again", verb=verb,
             form_class=Agreed if count > ALONE else PageForm,
-            text=[f"All that {row.lane.platform} did not take with: {row.last_error or 'no error text'}."]
+            text=[f"All of {row.own_party} that {row.lane.platform} did not take with: {row.last_error or 'no error text'}."]
             + ([f"More than {ALONE} at once need a second person."] if count > ALONE else []),
         )  # fmt: skip
 
@@ -236,13 +242,17 @@ def _replayed(obligation: Obligation, request: HttpRequest) -> str:
 
 def _alike(obligation: Obligation) -> QuerySet[Obligation]:
     """What `replay_all` will take."""
-    rows = Obligation.objects.filter(lane__platform_id=obligation.lane.platform_id, state__in=HELD)
+    rows = Obligation.objects.filter(
+        lane__platform_id=obligation.lane.platform_id, own_party_id=obligation.own_party_id, state__in=HELD
+    )
     return rows.filter(last_error__icontains=obligation.last_error) if obligation.last_error else rows.none()
 
 
 def _body(obligation: Obligation) -> SafeString | str:
     """The sealed bytes, or for a state what would be sent now."""
     try:
+        if obligation.lane.platform.patch_not_supported:
+            forget_changes(obligation)
         message = pushes.get(obligation.kind).message(obligation, now=timezone.now())
     except KeyError:
         return f"There is no push of the kind '{obligation.kind}' any more."
@@ -258,6 +268,7 @@ def _body(obligation: Obligation) -> SafeString | str:
 class LaneAdmin(ReadOnlyAdmin):
     """Lanes: the queues towards each partner, and whether they flow."""
 
+    is_shared = True
     list_display = ("platform", "name", "state", "waiting", "parked", "failures", "next_at", "blocked_reason")
     list_filter = ("breaker", "name", "platform")
     list_select_related = ("platform",)

@@ -19,10 +19,14 @@ from django.db.models.functions import Now
 from roaming.delivery.models import Lane
 from roaming.delivery.schedule import Breaker, Health, Step
 
+HELD = "o.party_id IN (SELECT y.id FROM roaming_party y WHERE y.presence <> 'CONNECTED')"
+"""Of an obligation ``o``: its party is not connected (to the hub that it is behind, or to us), so nothing is sent to
+it (HCI-14); what must not be lost waits."""
+
 # NO KEY UPDATE: an INSERT of an obligation holds a key-share lock on its lane until it commits, and a lane
 # with busy writers would be skipped for ever under FOR UPDATE.
 # Of the lanes of a partner that are not closed, the one that is due first probes for all of them.
-_CLAIM = """
+_CLAIM = f"""
 UPDATE roaming_lane AS lane
 SET lease_token = gen_random_uuid(), lease_until = now() + %(lease)s * interval '1 second',
     due_at = least(due_at, now())
@@ -33,11 +37,11 @@ FROM (
       AND (l.name <> 'cdr' OR p.cdr_mode <> 'pull_only')
       AND CASE WHEN l.breaker = 'CLOSED' THEN EXISTS (
             SELECT 1 FROM roaming_obligation o
-            WHERE o.lane_id = l.id AND o.state = 'PENDING' AND o.next_at <= now())
+            WHERE o.lane_id = l.id AND o.state = 'PENDING' AND o.next_at <= now() AND NOT {HELD})
           ELSE l.id = (
             SELECT s.id FROM roaming_lane s WHERE s.platform_id = l.platform_id AND s.breaker <> 'CLOSED'
               AND EXISTS (SELECT 1 FROM roaming_obligation o
-                WHERE o.lane_id = s.id AND o.state = 'PENDING' AND o.next_at <= now())
+                WHERE o.lane_id = s.id AND o.state = 'PENDING' AND o.next_at <= now() AND NOT {HELD})
             ORDER BY s.due_at, s.id LIMIT 1) END
       AND (%(with_failing)s OR (l.failures = 0 AND l.breaker = 'CLOSED'))
     ORDER BY l.failures > 0, l.due_at, l.id LIMIT %(limit)s
@@ -67,12 +71,12 @@ WHERE id IN (
     ORDER BY id FOR NO KEY UPDATE
 )
 """
-_PACED = """
+_PACED = f"""
 SELECT extract(epoch FROM min(l.due_at) - now()) FROM roaming_lane l JOIN roaming_platform p ON p.id = l.platform_id
 WHERE l.breaker = 'CLOSED' AND l.failures = 0 AND l.setbacks = 0 AND l.due_at > now() AND l.lease_until <= now()
   AND p.status = 'CONNECTED' AND (l.name <> 'cdr' OR p.cdr_mode <> 'pull_only')
   AND EXISTS (SELECT 1 FROM roaming_obligation o
-              WHERE o.lane_id = l.id AND o.state = 'PENDING' AND o.next_at <= now())
+              WHERE o.lane_id = l.id AND o.state = 'PENDING' AND o.next_at <= now() AND NOT {HELD})
 """
 _RELEASE_SIBLINGS = """
 UPDATE roaming_lane SET due_at = now()
@@ -82,12 +86,13 @@ _POSTPONE_SIBLINGS = """
 UPDATE roaming_lane SET due_at = greatest(due_at, now() + %s * interval '1 second'), setbacks = greatest(setbacks, %s)
 WHERE platform_id = %s AND id <> %s AND breaker <> 'CLOSED'
 """
-_OLDEST = """
+_OLDEST = f"""
 SELECT extract(epoch FROM max(now() - greatest(o.next_at, l.due_at)))
 FROM roaming_lane l JOIN roaming_platform p ON p.id = l.platform_id
 CROSS JOIN LATERAL (
-    SELECT next_at FROM roaming_obligation
-    WHERE lane_id = l.id AND state = 'PENDING' AND next_at <= now() ORDER BY next_at LIMIT 1
+    SELECT o.next_at FROM roaming_obligation o
+    WHERE o.lane_id = l.id AND o.state = 'PENDING' AND o.next_at <= now() AND NOT {HELD}
+    ORDER BY o.next_at LIMIT 1
 ) o
 WHERE l.due_at <= now() AND l.breaker = 'CLOSED' AND p.status = 'CONNECTED'
   AND (l.name <> 'cdr' OR p.cdr_mode <> 'pull_only')
@@ -207,6 +212,11 @@ def unblock(*, platform_id: int) -> int:
         breaker=Lane.Breaker.CLOSED, failures=0, setbacks=0, rate=None, last_failed_id=None,
         due_at=Now(), blocked_reason="", refused_token=None,
     )  # fmt: skip
+
+
+def release(*, platform_id: int) -> None:
+    """Let the lanes of a platform that wait for a probe make it at once: the platform has given a sign of life."""
+    Lane.objects.filter(platform_id=platform_id, breaker=Lane.Breaker.OPEN).update(due_at=Now())
 
 
 def oldest_due_seconds() -> float:

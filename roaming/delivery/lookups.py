@@ -54,4 +54,6 @@ def _own_guess(partner: Partner, obligation: Obligation, push: Push) -> str:
     segments = push.lookup_segments(obligation)
     if segments is None:
         return ""
-    return target_url(partner.endpoints[push.module].url, Message(method="GET", segments=segments))
+    looked_at = Message(method="GET", segments=segments)
+    slash = partner.platform.trailing_slash
+    return target_url(partner.endpoints[push.side].url, looked_at, slash=slash)

@@ -76,6 +76,7 @@ class Obligation(models.Model):
         SERVED = "SERVED", "served by pull"
         EXPIRED = "EXPIRED", "expired"
         CANCELLED = "CANCELLED", "cancelled"
+        WITHHELD = "WITHHELD", "withheld: the party is not connected"
 
     lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="obligations")
     own_party = models.ForeignKey("roaming.Party", on_delete=models.PROTECT, related_name="+")
@@ -139,6 +140,7 @@ class Obligation(models.Model):
                 name="obligation_expiry",
                 condition=models.Q(state="PENDING", shape="SHORT_LIVED"),
             ),
+            models.Index(fields=["party"], name="obligation_withheld", condition=models.Q(state="WITHHELD")),
         ]
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from ocpi.client import new_message_id
 from roaming import rawsql
-from roaming.delivery.lanes import Lease, lease_seconds
+from roaming.delivery.lanes import HELD, Lease, lease_seconds
 from roaming.delivery.models import Attempt, Obligation
 
 UNKNOWN = "UNKNOWN"
@@ -40,7 +40,7 @@ SELECT {", ".join(f'o."{field.column}"' for field in Obligation._meta.concrete_f
        EXISTS (SELECT 1 FROM {Attempt._meta.db_table} a WHERE a.obligation_id = o.id AND a.ended_at IS NULL)
 FROM {Obligation._meta.db_table} o
 WHERE o.lane_id = %(lane)s AND o.state = 'PENDING' AND o.next_at <= now() AND o.kind = ANY(%(kinds)s)
-  AND (o.shape <> 'SHORT_LIVED' OR o.expires_at IS NULL OR o.expires_at > now())
+  AND (o.shape <> 'SHORT_LIVED' OR o.expires_at IS NULL OR o.expires_at > now()) AND NOT {HELD}
 ORDER BY {{first}} o.next_at, o.id LIMIT %(limit)s
 """
 

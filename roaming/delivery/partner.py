@@ -4,7 +4,6 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Self
-from urllib.parse import quote, urlencode
 
 from django.conf import settings
 
@@ -12,8 +11,9 @@ from ocpi.client import CallFailed, call
 from roaming.approved import is_approved
 from roaming.discovery import Access, discover
 from roaming.models import Endpoint, Platform
-from roaming.pushes import Message
+from roaming.pushes import Message, Side, all_pushes
 from roaming.secrets import read_outbound_token
+from roaming.targets import target
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +29,20 @@ class Partner:
 
     platform: Platform
     token: str
-    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    endpoints: dict[Side, Endpoint] = field(default_factory=dict)
 
     @classmethod
     def load(cls, platform_id: int) -> Self:
         """Read a platform. Raises SecretUnreadableError when its token cannot be read."""
         platform = Platform.objects.get(pk=platform_id)
         partner = cls(platform, read_outbound_token(platform))
-        for endpoint in Endpoint.objects.filter(platform=platform, role="RECEIVER"):
+        wanted = {push.side for push in all_pushes()}
+        for endpoint in Endpoint.objects.filter(platform=platform):
+            side = (endpoint.module, endpoint.role)
+            if side not in wanted:
+                continue
             if partner.may_call(endpoint.url):
-                partner.endpoints[endpoint.module] = endpoint
+                partner.endpoints[side] = endpoint
             else:
                 log.error("delivery.host_not_approved platform=%s module=%s", platform.pk, endpoint.module)
         return partner
@@ -53,9 +57,9 @@ class Partner:
         """The limit that was agreed with this partner."""
         return float(self.platform.requests_per_second)
 
-    def serves(self, module: str, *, now: datetime) -> bool:
-        """Whether something can be sent to this module now."""
-        endpoint = self.endpoints.get(module)
+    def serves(self, side: Side, *, now: datetime) -> bool:
+        """Whether something can be sent to this side of a module now."""
+        endpoint = self.endpoints.get(side)
         return endpoint is not None and (endpoint.off_until is None or endpoint.off_until <= now)
 
     def has_newer_token(self) -> bool:
@@ -93,34 +97,34 @@ class Partner:
         log.info("delivery.probed platform=%s http=%s", self.platform.pk, answer.http_status)
         return 200 <= answer.http_status < 300
 
-    def find_again(self, module: str) -> bool:
-        """Read the versions again; True when the endpoint of this module lies elsewhere now.
+    def find_again(self, side: Side) -> bool:
+        """Read the versions again; True when the endpoint of this side lies elsewhere now.
 
         Raises OcpiError when they cannot be read.
         """
         access = Access(self.token, self.platform.approved_hosts, self.platform.accept_raw_token)
         offers = {(each.module, each.role): each.url for each in discover(self.platform.versions_url, access)}
-        endpoint, url = self.endpoints[module], offers.get((module, "RECEIVER"))
-        log.info("delivery.versions_read_again platform=%s module=%s", self.platform.pk, module)
+        endpoint, url = self.endpoints[side], offers.get(side)
+        log.info("delivery.versions_read_again platform=%s module=%s", self.platform.pk, side[0])
         if url is None or url == endpoint.url:
             return False
         endpoint.url = url
         Endpoint.objects.filter(pk=endpoint.pk).update(url=url)
         return True
 
-    def turn_off(self, module: str, *, reason: str, now: datetime) -> None:
-        """Send nothing to this module for an hour, and say so."""
-        endpoint = self.endpoints[module]
+    def turn_off(self, side: Side, *, reason: str, now: datetime) -> None:
+        """Send nothing to this side of a module for an hour, and say so."""
+        endpoint = self.endpoints[side]
         endpoint.off_until = now + MODULE_OFF
         Endpoint.objects.filter(pk=endpoint.pk).update(off_until=endpoint.off_until, off_reason=reason[:255])
         log.error(
             "delivery.module_off platform=%s module=%s reason=%s: re-read the partner's versions with it",
-            self.platform.pk, module, reason,
+            self.platform.pk, side[0], reason,
         )  # fmt: skip
 
-    def turn_on(self, module: str) -> None:
-        """Forget that a module was off: it has just taken something."""
-        endpoint = self.endpoints.get(module)
+    def turn_on(self, side: Side) -> None:
+        """Forget that a side was off: it has just taken something."""
+        endpoint = self.endpoints.get(side)
         if endpoint is not None and endpoint.off_until is not None:
             endpoint.off_until = None
             Endpoint.objects.filter(pk=endpoint.pk).update(off_until=None, off_reason="")
@@ -133,9 +137,6 @@ def timeout_seconds() -> float:
     )
 
 
-def target_url(endpoint_url: str, message: Message) -> str:
+def target_url(endpoint_url: str, message: Message, *, slash: bool = False) -> str:
     """Return where a message goes: the endpoint exactly as it was announced, plus the message's own path."""
-    url = endpoint_url
-    if message.segments:
-        url = "/".join([url.rstrip("/"), *(quote(segment, safe="") for segment in message.segments)])
-    return f"{url}?{urlencode(message.query)}" if message.query else url
+    return target(endpoint_url, message.segments, message.query, slash=slash)

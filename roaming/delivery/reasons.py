@@ -27,10 +27,18 @@ _FINAL = {
 }
 
 
-def explain(*, state: str, last_error: str, attempts: int, breaker: str, platform_status: str) -> str:
+def explain(
+    *,
+    state: str,
+    last_error: str,
+    attempts: int,
+    breaker: str,
+    platform_status: str,
+    presence: str = "CONNECTED",
+) -> str:
     """Return one or two sentences about a delivery: what happened, and what to do if anything.
 
-    The words are those of the rows: Obligation.state, Lane.breaker, Platform.status. `last_error` begins with
+    The words are those of the rows: Obligation.state, Lane.breaker, Platform.status, Party.presence. `last_error` begins with
     the meaning of the last answer (roaming/delivery/answers.py) when there was one.
     """
     if state == "CANCELLED":
@@ -39,6 +47,8 @@ def explain(*, state: str, last_error: str, attempts: int, breaker: str, platfor
         return _FINAL[state]
     if state == "PENDING" and platform_status != "CONNECTED":
         return f"Nothing is sent: the partner is {platform_status.lower()}."
+    if state == "WITHHELD" or (state == "PENDING" and presence != "CONNECTED"):
+        return f"Nothing is sent: the party is {presence.lower()}. It goes out when the party is back."
     if state == "PENDING" and breaker == "AUTH_BLOCKED":
         return _ADVICE[Meaning.TOKEN_REFUSED]
     if state == "PENDING" and breaker == "OPEN":

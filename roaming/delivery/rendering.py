@@ -49,6 +49,11 @@ def load(batch: Iterable[Obligation]) -> None:
             each.loaded = loaded.get(each.pk)
 
 
+def forget_changes(obligation: Obligation) -> None:
+    """Let a push render the whole object, for a partner that takes no PATCH; only the row in memory is touched."""
+    obligation.changed_fields = []
+
+
 def prepare(
     partner: Partner, obligation: Obligation, push: Push, *, now: datetime, jitter: float
 ) -> Prepared | Settlement:
@@ -58,6 +63,8 @@ def prepare(
     """
     # Without a clean last outcome only the whole object is safe.
     obligation.force_put = obligation.force_put or obligation.ambiguous
+    if partner.platform.patch_not_supported:
+        forget_changes(obligation)
     try:
         if (waits_for := _missing_predecessor(obligation, push)) is not None:
             return _waiting(obligation, waits_for)
@@ -72,7 +79,7 @@ def prepare(
         if not partner.may_call(obligation.url):
             return _not_theirs(obligation)
         return Prepared(_try(obligation, message, obligation.url), push, message)
-    url = target_url(partner.endpoints[push.module].url, message)
+    url = target_url(partner.endpoints[push.side].url, message, slash=partner.platform.trailing_slash)
     if obligation.shape == Shape.STATE:
         return Prepared(_try(obligation, message, url), push, message)
     digest = hashlib.sha256(message.body or b"").digest()

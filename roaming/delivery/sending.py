@@ -21,6 +21,7 @@ from roaming.delivery.partner import Partner
 from roaming.delivery.rendering import Prepared, load, prepare
 from roaming.delivery.schedule import Breaker, Step
 from roaming.delivery.verdicts import Report
+from roaming.hub.presence import check_failed
 from roaming.models import Party
 from roaming.secrets import SecretUnreadableError
 
@@ -60,8 +61,8 @@ class Turn:
     _worked: bool = False
     _answers: dict[int, Answer] = field(default_factory=dict)
     _parties: dict[int, Party] = field(default_factory=dict)
-    _looked_again: set[str] = field(default_factory=set)
-    _stale: set[str] = field(default_factory=set)
+    _looked_again: set[pushes.Side] = field(default_factory=set)
+    _stale: set[pushes.Side] = field(default_factory=set)
     _began: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
@@ -106,7 +107,7 @@ class Turn:
         kinds = [
             push.kind
             for push in mine
-            if push.shape == Shape.SHORT_LIVED or self.partner.serves(push.module, now=now)
+            if push.shape == Shape.SHORT_LIVED or self.partner.serves(push.side, now=now)
         ]
         first = [push.kind for push in mine if push.module == FIRST_MODULE and len(mine) > 1]
         found, open_ids = outbox.due(self.lease, kinds=kinds, first_kinds=first, limit=limit)
@@ -166,7 +167,7 @@ class Turn:
             return
         settlements: list[tuple[Settlement, float]] = []
         for each in ready:
-            if self._is_over() or each.push.module in self._stale or not self._still_mine():
+            if self._is_over() or each.push.side in self._stale or not self._still_mine():
                 continue
             attempt_id = begun.pop(each.request.request_id)
             settlements.append((self._tell(each, attempt_id), time.monotonic()))
@@ -228,19 +229,19 @@ class Turn:
             return replace(verdict, lane=answers.Lane.OK)
         if verdict.lane is not answers.Lane.REREAD:
             return verdict
-        module = each.push.module
-        self._stale.add(module)
-        if module not in self._looked_again:
-            self._looked_again.add(module)
+        side = each.push.side
+        self._stale.add(side)
+        if side not in self._looked_again:
+            self._looked_again.add(side)
             try:
-                if self.partner.find_again(module):
+                if self.partner.find_again(side):
                     return replace(verdict, lane=answers.Lane.OK)
             except OcpiError as error:
                 log.warning(
                     "delivery.versions_unreadable platform=%s reason=%s", self.lease.platform_id, error
                 )
                 return replace(verdict, lane=answers.Lane.COUNT)
-        self.partner.turn_off(module, reason=heard.error, now=self.tools.clock())
+        self.partner.turn_off(side, reason=heard.error, now=self.tools.clock())
         return answers.judge(shape, replace(outcome, was_reread=True))
 
     def _note(self, verdict: Verdict, heard: Heard, obligation: Obligation) -> None:
@@ -305,7 +306,7 @@ class Turn:
         if heard.answer is not None:
             self._answers[each.request.obligation.pk] = heard.answer
         if each.request.obligation.shape != Shape.SHORT_LIVED:
-            self.partner.turn_on(each.push.module)
+            self.partner.turn_on(each.push.side)
 
     def _settle(self, settlements: Sequence[Settlement]) -> None:
         if not settlements:
@@ -375,8 +376,11 @@ def _may_send(turn: Turn) -> bool:
     lease, health = turn.lease, turn.step.health
     if health.breaker is Breaker.CLOSED:
         return True
+    asked_at = turn.tools.clock()
     is_alive = turn.partner.is_alive()
     if not is_alive:
+        # On a hub this is its still-alive check too: from now on that one asks, and this lane waits (HCI-07).
+        check_failed(platform=turn.partner.platform, now=asked_at)
         step = schedule.after_failed_probe(health, jitter=turn.tools.jitter())
         turn.step = replace(step, is_over=True)
         turn.reason = "the partner does not answer our probe"

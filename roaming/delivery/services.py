@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
+from ocpi import v221
 from roaming import pushes, rawsql
 from roaming.delivery import lanes
 from roaming.delivery.models import Attempt, Obligation
@@ -21,15 +22,20 @@ from roaming.models import Endpoint, Party, Platform
 
 __all__ = [
     "cancel",
+    "contest",
     "mark_served",
     "owe_ledger",
     "owe_once",
     "owe_state",
     "park",
+    "release_missed",
+    "release_states",
     "replay",
     "replay_all",
     "resend_states",
+    "send_whole",
     "unblock",
+    "withhold_states",
 ]
 
 log = logging.getLogger(__name__)
@@ -38,14 +44,17 @@ State = Obligation.State
 Shape = Obligation.Shape
 
 # State: only partners that are connected and offer the module learn of a change (SYN-02); whoever connects
-# later pulls. Sealed things are owed to everybody.
+# later pulls. What a party that is away would learn is noted, and goes out when it is back (HCI-14). Sealed things
+# are owed to everybody.
 _TARGETS = """
-SELECT party.id AS party_id, party.platform_id FROM roaming_party party
+SELECT party.id AS party_id, party.platform_id,
+       %(only_receivers)s AND party.presence <> 'CONNECTED' AS is_withheld
+FROM roaming_party party
 JOIN roaming_platform platform ON platform.id = party.platform_id
 WHERE party.id = ANY(%(parties)s) AND (NOT %(only_receivers)s OR (
-    party.is_active AND platform.status = 'CONNECTED' AND EXISTS (
+    (party.is_active OR party.is_behind_hub) AND platform.status = 'CONNECTED' AND EXISTS (
         SELECT 1 FROM roaming_endpoint e
-        WHERE e.platform_id = platform.id AND e.module = %(module)s AND e.role = 'RECEIVER')))
+        WHERE e.platform_id = platform.id AND e.module = %(module)s AND e.role = %(role)s)))
 """
 _MAKE_LANES = f"""
 INSERT INTO roaming_lane (platform_id, name, breaker, failures, setbacks, blocked_reason)
@@ -60,7 +69,8 @@ location_url, last_error
 _OWE = f"""
 WITH targets AS ({_TARGETS}), owed AS (
     INSERT INTO roaming_obligation AS o ({_COLUMNS})
-    SELECT lane.id, %(own_party)s, t.party_id, %(shape)s, %(kind)s, %(object_key)s, 'PENDING', 1, 0,
+    SELECT lane.id, %(own_party)s, t.party_id, %(shape)s, %(kind)s, %(object_key)s,
+           CASE WHEN t.is_withheld THEN 'WITHHELD' ELSE 'PENDING' END, 1, 0,
            %(changed_fields)s::varchar[], true, %(url)s, %(body)s,
            coalesce(%(correlation_id)s, gen_random_uuid()::text), 0, 0, false, %(expires_at)s, %(now)s, '', ''
     FROM targets t JOIN roaming_lane lane ON lane.platform_id = t.platform_id AND lane.name = %(lane)s
@@ -76,7 +86,7 @@ SELECT ARRAY(SELECT t.party_id FROM targets t WHERE NOT EXISTS (
 # what was just confirmed keeps its distance (verdicts.py).
 _OWE_STATE = _OWE.format(
     on_conflict="""
-    UPDATE SET wanted_version = o.wanted_version + 1, state = 'PENDING', own_party_id = excluded.own_party_id,
+    UPDATE SET wanted_version = o.wanted_version + 1, state = excluded.state, own_party_id = excluded.own_party_id,
         lane_id = excluded.lane_id, force_put = o.force_put OR %(whole)s,
         changed_fields = ARRAY(SELECT DISTINCT unnest(o.changed_fields || excluded.changed_fields) ORDER BY 1),
         next_at = CASE o.state WHEN 'PENDING' THEN o.next_at WHEN 'ACKED' THEN greatest(o.next_at, now()) ELSE now() END,
@@ -102,7 +112,7 @@ def owe_state(
 
     The request is rendered when it is sent, so any number of changes in the meantime is one push. Without
     ``changed_fields``, or with ``whole``, the whole object is sent. Platforms that are not connected or do
-    not offer the module as RECEIVER are left out (SYN-02). Any number of these may run at the same time: one
+    not offer the push's side of the module are left out (SYN-02). Any number of these may run at the same time: one
     statement, and parties are taken in one order.
     """
     return _owe(
@@ -173,6 +183,7 @@ def _owe(statement: str, *, own_party: Party, kind: str, now: datetime, **values
         "own_party": own_party.pk,
         "kind": kind,
         "module": push.module,
+        "role": push.role,
         "shape": push.shape.value,
         "lane": push.lane.value,
         "only_receivers": push.shape == Shape.STATE,
@@ -213,9 +224,16 @@ def replay(obligation: Obligation, *, by: str = "operator") -> None:
     obligation.refresh_from_db()
 
 
-def replay_all(reason: str, *, platform: Platform | None = None, by: str = "operator") -> int:
-    """Send again at once what is parked or contested for a reason (part of ``last_error``); returns how many."""
+def replay_all(
+    reason: str, *, platform: Platform | None = None, own_party: Party | None = None, by: str = "operator"
+) -> int:
+    """Send again at once what is parked or contested for a reason (part of ``last_error``); returns how many.
+
+    ``platform`` and ``own_party`` narrow it to what that partner is owed, and by that party of ours.
+    """
     rows = Obligation.objects.filter(state__in=(State.PARKED, State.CONTESTED), last_error__icontains=reason)
+    if own_party is not None:
+        rows = rows.filter(own_party=own_party)
     return _replay(rows if platform is None else rows.filter(lane__platform=platform), by=by)
 
 
@@ -248,6 +266,32 @@ def cancel(obligation: Obligation, *, reason: str, by: str, confirmed_by: str = 
         raise ValueError("a sealed delivery is cancelled by two persons: name another one who confirms it")
     names = f"{by}, {confirmed_by}" if confirmed_by else by
     _end(obligation, State.CANCELLED, (State.PENDING, State.PARKED, State.CONTESTED), reason=reason, by=names)
+
+
+def contest(obligation: Obligation, *, reason: str, by: str = "nightly check") -> bool:
+    """Note that a partner does not hold what it has acknowledged; False when the item is not acknowledged (any more)."""
+    with transaction.atomic():
+        rows = Obligation.objects.filter(pk=obligation.pk, state=State.ACKED, shape=Shape.LEDGER)
+        if not rows.update(state=State.CONTESTED, last_error=reason[:500]):
+            return False
+        _audit([obligation], by=by, outcome=State.CONTESTED, error=reason)
+    obligation.refresh_from_db()
+    return True
+
+
+def send_whole(obligation: Obligation, *, now: datetime) -> bool:
+    """Owe a confirmed state once more, as a whole; False when it is on its way anyway, or no state."""
+    rows = Obligation.objects.filter(pk=obligation.pk, shape=Shape.STATE, state=State.ACKED)
+    count = rows.update(
+        state=State.PENDING,
+        wanted_version=F("wanted_version") + 1,
+        force_put=True,
+        next_at=Now(),
+        owed_since=now,
+    )
+    if count:
+        wake_on_commit()
+    return bool(count)
 
 
 def _end(obligation: Obligation, state: str, before: Sequence[str], *, reason: str, by: str) -> None:
@@ -294,4 +338,35 @@ def resend_states(*, platform: Platform, now: datetime) -> int:
         owed_since=now,
     )
     wake_on_commit()
+    return count
+
+
+def withhold_states(*, parties: Iterable[Party]) -> int:
+    """Withdraw the states that are owed to parties that went away: nothing is queued for them (HCI-09).
+
+    They are noted to go out, as they are then, when the party is back; but not what a hub of ours said in its own name:
+    that is fetched. Sealed things wait. Returns how many were withdrawn.
+    """
+    rows = Obligation.objects.filter(
+        party__in=[party.pk for party in parties], shape=Shape.STATE, state=State.PENDING
+    )
+    is_the_hubs = Q(own_party__role=v221.Role.HUB.value)
+    count = rows.filter(is_the_hubs).update(state=State.CANCELLED, last_error="the party is not connected")
+    return count + rows.update(state=State.WITHHELD)
+
+
+def release_states(*, parties: Iterable[Party]) -> int:
+    """Owe parties that are back what was withheld meanwhile, each as a whole (HCI-14); returns how many."""
+    return _release(Obligation.objects.filter(party__in=[party.pk for party in parties]))
+
+
+def release_missed() -> int:
+    """Owe what was withheld by somebody who did not see yet that the party is back; returns how many."""
+    return _release(Obligation.objects.filter(party__presence=Party.Presence.CONNECTED))
+
+
+def _release(rows: QuerySet[Obligation]) -> int:
+    count = rows.filter(state=State.WITHHELD).update(state=State.PENDING, force_put=True, next_at=Now())
+    if count:
+        wake_on_commit()
     return count

@@ -3,13 +3,17 @@
 Parties hosted here are reached by everybody who is connected: what they show and allow is decided by their own grants.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
 from roaming.hub.models import Agreement
+from roaming.hub.telling import take_turns, tell
 from roaming.models import Party
+from roaming.routing import FUNCTIONAL
 
 __all__ = ["agreement_between", "is_agreed", "parties_for", "set_agreement"]
 
@@ -44,16 +48,35 @@ def set_agreement(
 ) -> Agreement:
     """Make or change the agreement of two parties; ``modules`` empty means all.
 
-    Raises ValueError for a party with itself.
+    The platforms of both are owed what they now see of the other party (HCI-02); the moment of the change is the
+    database's. What is so already changes nothing. Raises ValueError for a party with itself and for a module that no
+    party has. Two calls at once follow each other.
     """
     if one.pk == other.pk:
         raise ValueError("an agreement needs two parties")
+    if unknown := sorted(set(modules) - FUNCTIONAL):
+        raise ValueError(f"modules: {', '.join(unknown)} (known: {', '.join(sorted(FUNCTIONAL))})")
     first, second = sorted((one, other), key=lambda party: party.pk)
+    wanted: Mapping[str, Any] = {"status": status, "modules": sorted(set(modules))}
     with transaction.atomic():
-        agreement, _ = Agreement.objects.update_or_create(
-            one=first, other=second, defaults={"status": status, "modules": sorted(set(modules))}
-        )
+        take_turns()
+        agreement, is_new = Agreement.objects.get_or_create(one=first, other=second, defaults=wanted)
+        is_news = is_new or _change(agreement, wanted)
+        # With the stamp that the database gave it.
+        agreement.refresh_from_db()
+        if is_news:
+            tell(first, to=second, now=agreement.changed_at)
+            tell(second, to=first, now=agreement.changed_at)
     return agreement
+
+
+def _change(agreement: Agreement, wanted: Mapping[str, Any]) -> bool:
+    """Write what is other than wanted; True when that is the status, which is what others are told."""
+    rows = Agreement.objects.filter(pk=agreement.pk)
+    # Compared by the statement, on the row as it is when nobody else writes it.
+    is_news = bool(rows.exclude(status=wanted["status"]).update(status=wanted["status"], changed_at=Now()))
+    rows.exclude(modules=wanted["modules"]).update(modules=wanted["modules"])
+    return is_news
 
 
 def _covers(agreement: Agreement, module: str) -> bool:

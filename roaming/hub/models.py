@@ -28,6 +28,9 @@ class Agreement(models.Model):
         help_text="ModuleIDs such as locations or commands; empty: all of them.",
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    changed_at = models.DateTimeField(
+        db_default=Now(), editable=False, help_text="When its status last changed (ClientInfo.last_updated)."
+    )
 
     class Meta:
         ordering: ClassVar = ["one", "other"]

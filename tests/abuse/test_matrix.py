@@ -117,6 +117,15 @@ _COMMANDS = (
     ),
     command("FLY_AWAY", BAD, BAD, {}),
 )
+_UNKNOWN, _NOT_CAPABLE = Cell(200, 1000, "UNKNOWN_SESSION"), Cell(200, 1000, "NOT_SUPPORTED")
+_RESULT_URL = "http%3A%2F%2F127.0.0.1%3A9%2Fresults%2F1"
+_PROFILE = {
+    "response_url": "http://127.0.0.1:9/results/1",
+    "charging_profile": {
+        "charging_rate_unit": "A",
+        "charging_profile_period": [{"start_period": 0, "limit": 16}],
+    },
+}
 _CREDENTIALS = {"GET": (OK, OK), "PUT": (BAD, BAD), "DELETE": (OK, OK)}
 _TOKEN = "/".join((f"/{RECEIVER}/tokens", "NL", "EMS", "{uid}"))
 RULES: dict[str, tuple[Rule, ...]] = {
@@ -157,6 +166,24 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
     ),
     f"{RECEIVER}/commands/<str:command>": _COMMANDS,
+    # Without a hub here there is no list, and who is no hub itself has no clients to tell us of.
+    f"{SENDER}/hubclientinfo": (Rule(f"/{SENDER}/hubclientinfo", shared("GET", NOBODYS)),),
+    f"{RECEIVER}/hubclientinfo/{OWNED}": (
+        Rule(
+            f"/{RECEIVER}/hubclientinfo/NL/EMS",
+            shared("GET", NOBODYS) | shared("PUT", NOBODYS),
+            '{{"country_code": "NL", "party_id": "EMS", "role": "EMSP", "status": "SUSPENDED",'
+            ' "last_updated": "2026-03-11T08:00:00Z"}}',
+        ),
+    ),
+    f"{RECEIVER}/chargingprofiles/<str:session_id>": (
+        Rule(
+            f"/{RECEIVER}/chargingprofiles/{{session}}?duration=900&response_url={_RESULT_URL}",
+            dict.fromkeys(("GET", "PUT", "DELETE"), (_NOT_CAPABLE, _UNKNOWN)),
+            "{" + json.dumps(_PROFILE).replace("{", "{{").replace("}", "}}")[1:-1] + "}",
+            _SESSION,
+        ),
+    ),
 }
 
 

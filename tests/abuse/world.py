@@ -24,7 +24,7 @@ from roaming import throttle
 from roaming.models import CredentialsToken, Party, Platform
 from roaming.secrets import hash_token
 from tests.cdrs.rows import sealed
-from tests.factories import LocationFactory, PlatformFactory, token_object
+from tests.factories import LocationFactory, OwnPartyFactory, PlatformFactory, token_object
 from tests.sessions.rows import active, bay, partner
 from tokens.services import put_token
 
@@ -43,22 +43,30 @@ class World:
     digest: Mapping[str, str | None]
 
     def call(
-        self, caller: str, method: str, path: str, body: str = "{{}}", ids: Mapping[str, str] = {}
+        self,
+        caller: str,
+        method: str,
+        path: str,
+        body: str = "{{}}",
+        ids: Mapping[str, str] = {},
+        routing: Mapping[str, str] = {},
     ) -> HttpResponse:
         """Make one call from templates."""
         own_token = self.own_tokens.get(caller, self.own_tokens["owner"])
         words = {**self.ids, "own_token": own_token, **ids}
-        headers = {"X-Request-ID": "request-7", "X-Correlation-ID": "correlation-7"}
+        headers = {"X-Request-ID": "request-7", "X-Correlation-ID": "correlation-7", **routing}
         if caller != "nobody":
             headers["Authorization"] = authorization(self.tokens[caller])
         throttle.LOCAL.full_at.clear()
         client = Client(headers=headers)
         return client.generic(method, path.format(**words), body.format(**words), "application/json")
 
-    def attempt(self, caller: str, method: str, path: str, body: str) -> tuple[HttpResponse, bool]:
+    def attempt(
+        self, caller: str, method: str, path: str, body: str, routing: Mapping[str, str] = {}
+    ) -> tuple[HttpResponse, bool]:
         """As `call`, and tell whether anything changed; then take it back."""
         with transaction.atomic():
-            answer = self.call(caller, method, path, body)
+            answer = self.call(caller, method, path, body, routing=routing)
             has_changed = self.has_changed()
             transaction.set_rollback(True)
         return answer, has_changed
@@ -150,7 +158,7 @@ def world(db: None) -> World:
         reason="CLOSED",
     )
     card = token_object()
-    put_token(party=taxi, token=card, now=timezone.now())
+    put_token(own_party=OwnPartyFactory(), party=taxi, token=card, now=timezone.now())
     own_tokens = {
         "owner": codec.encode(card).decode(),
         "other": codec.encode(token_object(party_id="NLM", contract_id="NL-NLM-C1")).decode(),

@@ -1,6 +1,6 @@
 """Staff of all kinds, and a depot in the evening."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
 import pytest
@@ -9,15 +9,21 @@ from django.db import transaction
 from django.test import Client
 
 from config.groups import set_up_groups
+from roaming import own
+from roaming.models import Party
+from roaming.scopes import set_operators
 from tests.admin.world import World, furnish
 
 PASSWORD = "correct-horse-battery"
 
 
-def staff(name: str, *groups: str, is_superuser: bool = False) -> User:
-    """A member of staff; all have the same password here."""
+def staff(
+    name: str, *groups: str, is_superuser: bool = False, operators: Sequence[Party] | None = None
+) -> User:
+    """A member of staff, of all operators unless some are named; all have the same password here."""
     user = User.objects.create_user(name, password=PASSWORD, is_staff=True, is_superuser=is_superuser)
     user.groups.set(Group.objects.filter(name__in=groups))
+    set_operators(user=user, operators=own.operators() if operators is None else operators)
     return user
 
 

@@ -191,7 +191,7 @@ class TestPartners:
         assert changed_tables(before) == set()
         answer = operator.post(url, {"is_one_sided": "on"})
         assert said(operator, answer)[-1].endswith("is unregistered on our side; it was not told.")
-        assert Platform.objects.get().status == "UNREGISTERED"
+        assert Platform.objects.get(pk=world.party.platform_id).status == "UNREGISTERED"
         assert not CredentialsToken.objects.filter(revoked_at=None).exists()
 
     def test_a_registration_that_fails_keeps_nothing_and_never_shows_the_token(

@@ -11,13 +11,13 @@ from django.utils import timezone
 from access.models import Decision
 from chargers.models import Station
 from locations.models import EVSE, Depot
-from roaming.models import Lane, Obligation
+from roaming.models import Finding, Lane, Obligation
 from sessions.models import Session
 from tests.admin.conftest import logged_in, staff
 
 pytestmark = pytest.mark.django_db
-# Session, user, the permissions of user and groups; ten for the page itself.
-QUERIES = 14
+# Session, user, the permissions of user and groups, the operators; eleven for the page itself.
+QUERIES = 16
 
 
 def text_of(client: Client) -> str:
@@ -100,6 +100,19 @@ def test_deliveries_that_are_parked_or_old(operator: Client, world) -> None:
     assert (row["parked"], row["ageing"], row["age"]) == (1, 1, "1 d")
     shown = figures(operator)
     assert (shown["deliveries need a person"], shown["wait longer than 1 h"]) == (1, 1)
+
+
+def test_findings_are_counted_and_an_alert_is_red(operator: Client, finance: Client, world) -> None:
+    """delivery.md 4.6, 4.11: amber while it is a notice; finance sees it too."""
+    for client in (operator, finance):
+        (figure,) = [each for each in client.get("/admin/").context["figures"] if "finding" in each.label]
+        assert (figure.value, figure.label, figure.tone) == (1, "findings, the oldest for 0 min", "amber")
+        assert client.get(figure.url).status_code == 200
+    Finding.objects.update(severity="ALERT", opened_at=timezone.now() - timedelta(hours=25))
+    assert any(each.tone == "red" and each.label == "findings, the oldest for 1 d"
+               for each in operator.get("/admin/").context["figures"])  # fmt: skip
+    Finding.objects.update(closed_at=timezone.now())
+    assert figures(operator)["findings"] == 0
 
 
 def test_reviews_and_refusals(operator: Client, world) -> None:

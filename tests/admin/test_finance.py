@@ -7,11 +7,12 @@ from django.test import Client
 from django.urls import reverse
 
 from cdrs import exports
-from cdrs.models import CDR, Correction, Review
+from cdrs.credits import decline_credit
+from cdrs.models import CDR, Correction, CreditRequest, Review
 from cdrs.seals import faults_of
 from roaming.models import Obligation
 from roaming.pages import change_url
-from tests.admin.conftest import PASSWORD
+from tests.admin.conftest import PASSWORD, logged_in, staff
 from tests.admin.test_actions import errors, last_entry, said, verb
 from tests.admin.world import changed_tables, everything
 
@@ -109,6 +110,100 @@ class TestReviews:
         before = everything()
         for name in ("cdrs_review_waive", "cdrs_review_seal"):
             assert "has no open review" in errors(finance.post(verb(name, world.review), form))
+        assert changed_tables(before) == set()
+
+
+@pytest.fixture
+def uncontested(world) -> CDR:
+    """A CDR that nobody has asked to take back."""
+    decline_credit(request=world.credit, by="an", reason="x", now=datetime(2026, 11, 28, tzinfo=UTC))
+    return world.cdr
+
+
+class TestCredits:
+    def test_one_asks_and_another_seals(self, finance: Client, uncontested: CDR) -> None:
+        """S3, CDR-09: both names stand in the history."""
+        form = {"reason": "charged by the fleet", "password": PASSWORD}
+        answer = finance.post(verb("cdrs_cdr_take_back", uncontested), form)
+        assert said(finance, answer) == [
+            f"Asked to take CDR {uncontested.ocpi_id} back. "
+            "Nothing happens before a second person of finance has approved it."
+        ]
+        assert last_entry()[0] == "fien"
+        assert CDR.objects.count() == 1
+        asked = CreditRequest.objects.get(state="OPEN")
+        assert "fien asked for it" in finance.get(change_url(uncontested)).content.decode()
+        second = logged_in(staff("bo", "Finance"))
+        url = verb("cdrs_creditrequest_approve", asked)
+        assert "credit CDR of -7.50 EUR" in second.get(url).content.decode()
+        answer = second.post(url, {"password": PASSWORD})
+        assert said(second, answer) == [f"Sealed: {uncontested.ocpi_id}-C (-7.50 EUR without VAT)."]
+        assert last_entry() == ("bo", f"Sealed: {uncontested.ocpi_id}-C (-7.50 EUR without VAT).")
+        credit = CDR.objects.get(is_credit=True)
+        assert credit.credit_of_id == uncontested.key
+        page = second.get(change_url(uncontested)).content.decode()
+        assert f"{uncontested.ocpi_id}-C" in page
+
+    def test_a_correction_shows_the_new_total_and_is_sealed_with_the_credit(
+        self, finance: Client, uncontested: CDR
+    ) -> None:
+        """CDR-11."""
+        form = {"meter_stop_wh": "1012000", "reason": "read off the meter", "password": PASSWORD}
+        answer = finance.post(verb("cdrs_cdr_bill_again", uncontested), form)
+        assert said(finance, answer)[0].startswith("Asked to bill it again: 4.70 EUR without VAT.")
+        asked = CreditRequest.objects.get(state="OPEN")
+        second = logged_in(staff("bo", "Finance"))
+        url = verb("cdrs_creditrequest_approve", asked)
+        assert "billed again: 4.70 EUR" in second.get(url).content.decode()
+        second.post(url, {"password": PASSWORD})
+        assert list(CDR.objects.order_by("feed_seq").values_list("revision", "is_credit")) == [
+            (1, False), (1, True), (2, False),
+        ]  # fmt: skip
+
+    def test_nobody_approves_what_they_asked_for(self, finance: Client, uncontested: CDR) -> None:
+        """S3."""
+        form = {"reason": "x", "password": PASSWORD}
+        finance.post(verb("cdrs_cdr_take_back", uncontested), form)
+        asked = CreditRequest.objects.get(state="OPEN")
+        before = everything()
+        answer = finance.post(verb("cdrs_creditrequest_approve", asked), {"password": PASSWORD})
+        assert "needs a second person" in errors(answer)
+        assert changed_tables(before) == set()
+
+    @pytest.mark.parametrize(
+        ("name", "form", "words"),
+        [
+            ("cdrs_cdr_take_back", {"reason": "x", "password": "wrong"}, "This is not your password."),
+            ("cdrs_cdr_take_back", {"reason": "", "password": PASSWORD}, "required"),
+            ("cdrs_cdr_take_back", {"reason": "x", "password": PASSWORD}, "asked for it already"),
+            ("cdrs_cdr_bill_again", {"reason": "x", "password": "wrong"}, "This is not your password."),
+            ("cdrs_creditrequest_approve", {"password": "wrong"}, "This is not your password."),
+            ("cdrs_creditrequest_decline", {"reason": "", "password": PASSWORD}, "required"),
+        ],
+    )
+    def test_a_refusal_moves_nothing(self, name: str, form, words: str, finance: Client, world) -> None:
+        row = world.credit if "request" in name else world.cdr
+        before = everything()
+        assert words in errors(finance.post(verb(name, row), form))
+        assert changed_tables(before) == set()
+
+    def test_a_correction_that_would_not_be_sound_is_not_asked_for(
+        self, finance: Client, uncontested: CDR
+    ) -> None:
+        before = everything()
+        form = {"meter_stop_wh": "1000000", "reason": "x", "password": PASSWORD}
+        answer = finance.post(verb("cdrs_cdr_bill_again", uncontested), form)
+        assert "ZERO_ENERGY" in errors(answer)
+        assert changed_tables(before) == set()
+
+    def test_what_is_decided_is_not_decided_again(self, finance: Client, world) -> None:
+        form = {"reason": "the meter was right", "password": PASSWORD}
+        answer = finance.post(verb("cdrs_creditrequest_decline", world.credit), form)
+        assert said(finance, answer) == [f"Declined: CDR {world.cdr.ocpi_id} stays as it is."]
+        assert "Approve" not in finance.get(change_url(world.credit)).content.decode()
+        before = everything()
+        answer = finance.post(verb("cdrs_creditrequest_approve", world.credit), {"password": PASSWORD})
+        assert "declined by fien already" in errors(answer)
         assert changed_tables(before) == set()
 
 

@@ -40,18 +40,22 @@ def test_who_is_no_staff_does_not_come_in(world) -> None:
     assert (answer.status_code, answer.url.partition("?")[0]) == (302, "/admin/login/")
 
 
-MONEY = ("cdrs_cdr_export", "cdrs_review_seal", "cdrs_review_waive", "tariffs_tariff_withdraw")
+MONEY = (
+    "cdrs_cdr_export", "cdrs_cdr_take_back", "cdrs_cdr_bill_again", "cdrs_creditrequest_approve",
+    "cdrs_creditrequest_decline", "cdrs_review_seal", "cdrs_review_waive", "tariffs_tariff_withdraw",
+)  # fmt: skip
 ACCESS = (
     "locations_depot_close_to_guests", "locations_evse_take_out", "tokens_token_block_one", "roaming_platform_rotate",
     "roaming_platform_suspend", "roaming_platform_end", "roaming_platform_invite", "roaming_platform_register",
     "roaming_obligation_replay_one", "roaming_obligation_cancel", "roaming_lane_try_again_now", "chargers_station_new_password",
-    "tokens_pull_read_now", "access_grant_would_it_be_allowed", "charging_reservation_cancel",
+    "tokens_pull_read_now", "access_grant_would_it_be_allowed", "roaming_agreement_agree", "charging_reservation_cancel",
 )  # fmt: skip
 
 
 def action_url(name: str, world) -> str:
     rows = {
-        "cdrs_review": world.review, "tariffs_tariff": world.grant.tariff, "locations_depot": world.location.depot,
+        "cdrs_review": world.review, "cdrs_creditrequest": world.credit,
+        "cdrs_cdr_": world.cdr, "tariffs_tariff": world.grant.tariff, "locations_depot": world.location.depot,
         "locations_evse": world.evse, "tokens_token": world.token, "roaming_platform": world.party.platform,
         "roaming_obligation": world.parked, "roaming_lane": world.parked.lane,
         "chargers_station": world.location.depot.stations.first(), "tokens_pull": world.party.platform.token_pull,
@@ -62,6 +66,7 @@ def action_url(name: str, world) -> str:
         "roaming_platform_invite",
         "roaming_platform_register",
         "access_grant_would_it_be_allowed",
+        "roaming_agreement_agree",
     )
     row = next((row for prefix, row in rows.items() if name.startswith(prefix)), None)
     return reverse(f"admin:{name}", args=[] if listed else [row.pk])

@@ -9,6 +9,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from config.groups import GROUPS
+from roaming.models import StaffScope
+from tests.factories import OwnPartyFactory, PartyFactory
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct-horse-battery"
@@ -16,6 +18,8 @@ PASSWORD = "correct-horse-battery"
 
 @pytest.fixture
 def setup(monkeypatch) -> Callable[..., str]:
+    OwnPartyFactory()
+
     def run(*arguments: str, stdin: str = "") -> str:
         monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
         out = io.StringIO()
@@ -53,6 +57,50 @@ def test_a_user_is_created_and_can_log_in(setup) -> None:
         ["Operators"],
     )
     assert Client().login(username="olga", password=PASSWORD)
+
+
+def scope() -> list[str]:
+    return sorted(StaffScope.objects.values_list("party__party_id", flat=True))
+
+
+def new_user(setup: Callable[..., str], *arguments: str) -> str:
+    return setup("--create", "olga", "--group", "Operators", "--password-stdin", *arguments, stdin=PASSWORD)
+
+
+def test_the_only_operator_is_the_scope_of_who_is_given_none(setup) -> None:
+    assert "olga works for BE-YRD" in new_user(setup)
+    assert scope() == ["YRD"]
+
+
+def test_of_several_operators_the_scope_must_be_said(setup) -> None:
+    OwnPartyFactory(party_id="ANT", name="Antwerp Depots")
+    with pytest.raises(CommandError, match=r"say whose rows olga may see \(hosted: BE-ANT, BE-YRD\)"):
+        new_user(setup)
+    assert (User.objects.count(), scope()) == (0, [])
+    new_user(setup, "--operator", "be-ant")
+    assert scope() == ["ANT"]
+
+
+def test_a_scope_is_replaced_when_named_and_else_stays(setup) -> None:
+    OwnPartyFactory(party_id="ANT", name="Antwerp Depots")
+    new_user(setup, "--operator", "BE-ANT", "--operator", "BE-YRD")
+    setup("--create", "olga", "--group", "Finance")
+    assert scope() == ["ANT", "YRD"]
+    setup("--create", "olga", "--group", "Finance", "--operator", "BE-YRD")
+    assert scope() == ["YRD"]
+
+
+def test_a_partner_or_a_stranger_is_no_operator(setup) -> None:
+    PartyFactory(party_id="EMS")
+    for name in ("NL-EMS", "ZZ-ZZZ"):
+        with pytest.raises(CommandError, match=rf"{name}: is not hosted here \(hosted: BE-YRD\)"):
+            new_user(setup, "--operator", name)
+    assert (User.objects.count(), scope()) == (0, [])
+
+
+def test_a_superuser_needs_no_scope(setup) -> None:
+    setup("--create", "root", "--superuser", "--password-stdin", stdin=PASSWORD)
+    assert scope() == []
 
 
 def test_a_user_is_moved_to_another_group_and_keeps_the_password(setup) -> None:

@@ -3,15 +3,20 @@
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from access.models import Grant
 from chargers.models import Station
 from locations.models import EVSE, Connector, Depot, PartnerView
+from locations.services import rerender_location
 from ocpi import v221
 from roaming.models import Obligation, Platform
 from roaming.pages import change_url
 from sessions.models import Session
+from tariffs.models import Tariff
+from tariffs.services import put_tariff
 from tests.admin.world import a_form, changed_tables, everything
+from tests.factories import tariff_object
 
 pytestmark = pytest.mark.django_db
 
@@ -110,12 +115,38 @@ def test_a_changed_location_is_published_at_once(root: Client, world) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("directions", "words"),
+    [("x" * 513, "at most 512"), ("Gate <b>3</b>", "is HTML"), ("Gate&nbsp;3", "is HTML")],
+)
+def test_directions_that_partners_cannot_show_are_refused(
+    directions: str, words: str, root: Client, world
+) -> None:
+    """TYP-09: on our editor; nothing is stored, published or owed."""
+    before = everything()
+    answer = post(root, world.location, directions=directions)
+    assert words in " ".join(answer.context["adminform"].form.errors["directions"])
+    assert changed_tables(before) == set()
+
+
 def test_an_unchanged_bay_is_no_news(root: Client, world) -> None:
+    # While the window is open the view shows the bays as they came online in `world`.
+    rerender_location(location=world.location, now=timezone.now())
     before = PartnerView.objects.values("document", "last_updated").get()
     assert post(root, world.evse).status_code == 302
     after = PartnerView.objects.values("document", "last_updated").get()
     assert bytes(after["document"]) == bytes(before["document"])
     assert after["last_updated"] == before["last_updated"]
+
+
+def test_a_changed_quirk_is_told_at_once(root: Client, world) -> None:
+    """DIS-44: the operator says how this partner reads midnight, and what it is shown is rendered again."""
+    before = bytes(PartnerView.objects.get().document)
+    assert before.count(b'"period_end":"23:59"') == 7
+    Obligation.objects.filter(kind="location").update(state="ACKED")
+    assert post(root, world.party.platform, midnight_as="00:00").status_code == 302
+    assert bytes(PartnerView.objects.get().document).count(b'"period_end":"00:00"') == 7
+    assert Obligation.objects.get(kind="location").state == "PENDING"
 
 
 def test_only_the_settings_that_were_changed_are_written(root: Client, world) -> None:
@@ -132,3 +163,28 @@ def _location(view: PartnerView) -> v221.Location:
     from ocpi import codec
 
     return codec.decode_bytes(v221.Location, bytes(view.document))
+
+
+def test_a_grant_with_an_overlapping_tariff_is_refused_on_the_form(root: Client, world) -> None:
+    """LOC-27: said beside the field; nothing changes and nobody is told."""
+    ours = world.location.depot.operator
+    put_tariff(
+        party=ours,
+        tariff=tariff_object(id="NIGHT", country_code=ours.country_code, party_id=ours.party_id),
+        now=timezone.now(),
+    )
+    night = Tariff.objects.get(ocpi_id="NIGHT")
+    form = a_form(root.get(change_url(world.grant)))
+    new = form | {
+        "party": world.party.pk,
+        "location": world.location.pk,
+        "tariff": night.pk,
+        "token_groups": "B",
+    }
+    before = everything()
+    answer = root.post(reverse("admin:access_grant_add"), new)
+    (text,) = answer.context["adminform"].form.errors["tariff"]
+    assert "tariffs NIGHT and GENT-TAXI are both without type and valid at the same time" in text
+    assert changed_tables(before) == set()
+    assert root.post(change_url(world.grant), form | {"tariff": night.pk}).status_code == 302
+    assert Grant.objects.get().tariff == night

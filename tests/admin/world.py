@@ -11,22 +11,34 @@ from django.db import connection
 from django.utils import timezone
 
 from access.decisions import StartRequest
+from access.fenced import FencedLocation, Pass
 from access.models import Grant
-from access.services import decide_start
-from cdrs.models import CDR, Review
+from access.services import decide_start, republish
+from cdrs.credits import ask_credit
+from cdrs.models import CDR, CreditRequest, Review
 from chargers.models import Station, StationCall
-from charging.models import Authorization, Command, Reservation, Transaction, UnmatchedMessage
+from charging.models import (
+    Authorization,
+    ChargingProfile,
+    Command,
+    ProfileRequest,
+    Reservation,
+    Transaction,
+    UnmatchedMessage,
+)
 from config import depot_file, depots
 from config.datadir import ROOT
 from locations.models import EVSE, Location
 from ocpi import codec, v221
+from roaming.checks import findings
 from roaming.connections import issue
-from roaming.models import Attempt, CredentialsToken, Obligation, Party
+from roaming.hub.agreements import set_agreement
+from roaming.models import Agreement, Attempt, Comparison, CredentialsToken, Obligation, Party
 from roaming.secrets import write_outbound_token
 from sessions.models import Session
 from tests.cdrs.rows import in_review, sealed
 from tests.charging.conftest import connected_partner
-from tests.factories import token_object
+from tests.factories import OwnPartyFactory, token_object
 from tests.sessions.rows import active, pending
 from tokens.models import Pull, Token
 from tokens.services import put_token
@@ -54,6 +66,7 @@ class World:
     session: Session
     cdr: CDR
     review: Review
+    credit: CreditRequest
     delivery: Obligation
     parked: Obligation
     reservation: Reservation
@@ -70,8 +83,14 @@ def furnish() -> World:
     location = Location.objects.get()
     EVSE.objects.update(is_online=True, device_status="AVAILABLE", ocpp_status="<b>Available</b>")
     Station.objects.update(is_online=True, vendor=IMAGE, last_seen_at=now)
+    republish(location=location, now=now)
     first, second = EVSE.objects.order_by("pk")
-    put_token(party=party, token=token_object(issuer=SCRIPT, visual_number="0042-7788-11"), now=now)
+    put_token(
+        own_party=OwnPartyFactory(),
+        party=party,
+        token=token_object(issuer=SCRIPT, visual_number="0042-7788-11"),
+        now=now,
+    )
     decide_start(
         request=StartRequest(source="START_SESSION", party="DE-XXX", location_id=location.ocpi_id),
         party=party,
@@ -79,12 +98,24 @@ def furnish() -> World:
         now=now,
     )
     cdr = sealed(party=party, evse=first)
+    credit = ask_credit(cdr=cdr, reason=SCRIPT, by="otto", now=now)
     review = in_review(party=party, evse=first, started_at=datetime(2026, 11, 19, 19, 0, tzinfo=UTC))
     session = active(party=party, evse=second, must_end_by=now + timedelta(minutes=20))
     _charging(party, session, now)
     reservation = _reservation(party, first, now)
     parked = _deliveries(party, now)
+    cpo = connected_partner(IMAGE, "DE", "NLI")
+    Party.objects.filter(pk=cpo.pk).update(role="CPO", presence="OFFLINE")
+    set_agreement(one=party, other=cpo, status=Agreement.Status.ACTIVE)
+    findings.note(
+        findings.Found(
+            kind="state_copy", object_key=str(parked.pk), text=IMAGE, remedy=SCRIPT, platform=party.platform
+        ),
+        now=now,
+    )
+    Comparison.objects.create(platform=party.platform, module="locations", problem=IMAGE)
     Pull.objects.create(platform=party.platform, finished_at=now, received=3, problem=IMAGE)
+    _fences(party)
     LogEntry.objects.create(
         user=User.objects.create(username="archivist"),
         content_type=ContentType.objects.get_for_model(Party),
@@ -102,10 +133,19 @@ def furnish() -> World:
         session=session,
         cdr=cdr,
         review=review,
+        credit=credit,
         delivery=Obligation.objects.get(kind="cdr"),
         parked=parked,
         reservation=reservation,
     )
+
+
+def _fences(party: Party) -> None:
+    owner = Party.objects.create(
+        platform=party.platform, role="CPO", country_code="DE", party_id="CPO", name=SCRIPT
+    )
+    fence = FencedLocation.objects.create(owner=owner, location_id="LOC1", name=SCRIPT)
+    Pass.objects.create(fence=fence, party=party, token_groups=[SCRIPT])
 
 
 def _charging(party: Party, session: Session, now: datetime) -> None:
@@ -117,6 +157,12 @@ def _charging(party: Party, session: Session, now: datetime) -> None:
     Transaction.objects.create(
         station_identity="GENT-02", ocpp_connector=1, id_tag=CARD, started_at=now, meter_start_wh=1, id_tag_status="Accepted",
         session=session,
+    )  # fmt: skip
+    profile = b'{"charging_rate_unit":"A","charging_profile_period":[{"start_period":0,"limit":16}]}'
+    ChargingProfile.objects.create(session=session, profile=profile, unit="A", changed_at=now)
+    ProfileRequest.objects.create(
+        party=party, own_party=own, session=session, method="PUT", profile=profile, unit="A", message=SCRIPT,
+        response_url="https://partner.example/2", correlation_id="c-2", expires_at=now + timedelta(minutes=1), created_at=now,
     )  # fmt: skip
     Authorization.objects.create(
         station_identity="GENT-02", id_tag=CARD, party=party, token=codec.encode(token_object()), auth_method="WHITELIST",

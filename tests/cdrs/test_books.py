@@ -24,6 +24,7 @@ def books(**figures: int) -> Books:
         "in_review",
         "waived",
         "cdrs",
+        "credits",
         "acked",
         "pending",
         "parked",
@@ -109,7 +110,7 @@ def test_the_command_prints_the_figures(capsys: pytest.CaptureFixture[str]) -> N
     call_command("check_books")
     assert capsys.readouterr().out.splitlines() == [
         "sessions ended 1 = sealed 1 + in review 0 (waived 0)",
-        "CDRs 1 = acknowledged 0 + pending 1 + parked 0 + contested 0 + served 0 + cancelled 0",
+        "CDRs 1 (0 credits) = acknowledged 0 + pending 1 + parked 0 + contested 0 + served 0 + cancelled 0",
     ]
     call_command("check_books", "--json")
     told = json.loads(capsys.readouterr().out)

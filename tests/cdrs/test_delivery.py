@@ -7,6 +7,8 @@ from decimal import Decimal
 import pytest
 
 from cdrs.books import check_books
+from cdrs.corrections import Changes
+from cdrs.credits import approve_credit, ask_credit
 from cdrs.models import CDR
 from demo.partner import Partner
 from roaming.models import Obligation
@@ -106,3 +108,67 @@ def test_two_hundred_readings_are_few_pushes(partner: Partner) -> None:
     assert len(told(partner, "sessions")) == 7
     energies = [each["dimensions"][0]["volume"] for each in known["charging_periods"]]
     assert energies == [Decimal("1.5")] * 12
+
+
+def a_correction(cdr: CDR) -> list[CDR]:
+    now = START + timedelta(days=1)
+    asked = ask_credit(
+        cdr=cdr, reason="wrong register", by="fien", now=now, changes=Changes(meter_stop_wh=1_012_000)
+    )
+    return approve_credit(request=asked, by="an", now=now)
+
+
+def ids_received(partner: Partner) -> list[str]:
+    return [each.json["id"] for each in partner.received("POST", "/cdrs")]
+
+
+def test_a_credit_is_sent_after_its_cdr_and_the_new_bill_after_the_credit(partner: Partner) -> None:
+    """CDR-09, CDR-11, delivery.md 4.4: all three are due; each waits until the one before it is acknowledged."""
+    party = a_partner(partner)
+    cdr = sealed(party=party, evse=bay())
+    credit, again = a_correction(cdr)
+    in_order = [cdr.ocpi_id, credit.ocpi_id, again.ocpi_id]
+    # The youngest is due first, so only what they follow can keep them in order.
+    for position, each in enumerate((again, credit, cdr)):
+        rows = Obligation.objects.filter(object_key=str(each.key))
+        rows.update(next_at=START + position * MINUTE)
+    partner.fail("http", on="/cdrs", status=500, times=1)
+    send()
+    assert list(partner.cdrs) == []
+    for _ in range(4):
+        send()
+    assert list(dict.fromkeys(ids_received(partner))) == in_order
+    assert list(partner.cdrs) == in_order
+    total = sum(Decimal(str(each["total_cost"]["excl_vat"])) for each in partner.cdrs.values())
+    assert total == again.total_excl_vat == Decimal("4.70")
+    assert [each.state for each in Obligation.objects.filter(kind="cdr")] == ["ACKED"] * 3
+    bodies = {each.json["id"]: each.body for each in partner.received("POST", "/cdrs")}
+    assert bodies == {each.ocpi_id: bytes(each.body) for each in (cdr, credit, again)}
+    assert check_books().is_balanced
+
+
+def test_while_the_original_is_not_there_neither_credit_nor_new_bill_is_sent(partner: Partner) -> None:
+    """CDR-09: a partner never sees a credit for a CDR that it does not know."""
+    party = a_partner(partner)
+    cdr = sealed(party=party, evse=bay())
+    a_correction(cdr)
+    partner.fail("http", on="/cdrs", status=500)
+    for _ in range(3):
+        send()
+    assert set(ids_received(partner)) == {cdr.ocpi_id}
+    assert Obligation.objects.filter(kind="cdr", state="PENDING").count() == 3
+
+
+def test_a_credit_is_looked_up_by_its_own_id(partner: Partner) -> None:
+    """CDR-04, CDR-09: the id of a credit is not its key."""
+    party = a_partner(partner, on_ambiguous="lookup_then_resend")
+    cdr = sealed(party=party, evse=bay())
+    send()
+    (credit, _) = a_correction(cdr)
+    partner.fail("drop_after_storing", on="POST /ocpi/emsp/2.2.1/cdrs", times=1)
+    for _ in range(4):
+        send()
+    looked_up = [each.path.rpartition("/")[2] for each in partner.received("GET", "/cdrs")]
+    assert looked_up == [credit.ocpi_id]
+    assert ids_received(partner).count(credit.ocpi_id) == 1
+    assert [each.state for each in Obligation.objects.filter(kind="cdr")] == ["ACKED"] * 3

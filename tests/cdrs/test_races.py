@@ -8,7 +8,8 @@ import pytest
 from django.db import connection, transaction
 
 from cdrs.models import CDR, Review
-from cdrs.services import FIRST_LINK, seal
+from cdrs.sealing import FIRST_LINK
+from cdrs.services import seal
 from sessions.models import Session
 from tests.cdrs.rows import STATION_KEY, everything, ledger
 from tests.sessions.material import START

@@ -11,7 +11,8 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from cdrs import pushes as cdr_pushes
 from cdrs.corrections import Changes
 from cdrs.models import CDR
-from cdrs.services import FIRST_LINK, reseal
+from cdrs.sealing import FIRST_LINK
+from cdrs.services import reseal
 from cdrs.wire import Altered, cdr_document
 from roaming import pushes
 from roaming.models import Obligation
@@ -62,7 +63,9 @@ def test_the_database_refuses_bytes_that_do_not_match_their_hash() -> None:
     cdr = sealed(party=partner(), evse=bay())
     values = {field.attname: getattr(cdr, field.attname) for field in CDR._meta.concrete_fields}
     link = bytes(cdr.chain_sha256)
-    fresh = {**values, "key": "00000000-0000-4000-8000-000000000001", "ocpi_id": "other", "revision": 2}
+    credit = {"is_credit": True, "credit_of_id": cdr.key, "ocpi_id": f"{cdr.ocpi_id}-C"}
+    amounts = {"total_excl_vat": -cdr.total_excl_vat, "total_incl_vat": -cdr.total_incl_vat}
+    fresh = {**values, **credit, **amounts, "key": "00000000-0000-4000-8000-000000000001"}
     sha = hashlib.sha256(b"{}").digest()
     good = {
         **fresh,

@@ -14,6 +14,7 @@ from ocpi import v221
 from roaming.models import Party
 from tests.chargers.gateway import Gateway, Yard
 from tests.charging.conftest import taxi, token_of  # noqa: F401  # a fixture
+from tests.factories import OwnPartyFactory
 from tokens.services import put_token
 
 CARD = "04A2B3C4D5E680"
@@ -24,7 +25,12 @@ def bay(taxi: Party, settings) -> EVSE:
     """Bay 1 of Gent Noord; guests of Randstad Taxi may charge there at any hour, and CARD is one of theirs."""
     settings.OCPP_METER_INTERVAL_SECONDS = Decimal("0.3")
     load_open_depot()
-    put_token(party=taxi, token=token_of(taxi, CARD, v221.TokenType.RFID), now=timezone.now())
+    put_token(
+        own_party=OwnPartyFactory(),
+        party=taxi,
+        token=token_of(taxi, CARD, v221.TokenType.RFID),
+        now=timezone.now(),
+    )
     return EVSE.objects.get(station_identity="GENT-01")
 
 

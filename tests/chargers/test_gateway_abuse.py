@@ -22,6 +22,7 @@ from tests.chargers.gateway import RawLine, Yard, eventually
 from tests.chargers.test_gateway import order
 from tests.chargers.test_gateway_faults import begin, report, stop
 from tests.charging.conftest import token_of
+from tests.factories import OwnPartyFactory
 from tokens.services import put_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -236,7 +237,12 @@ def test_the_grants_limit_of_charges_at_once_is_told_as_concurrent(
     yard: Yard, bay: EVSE, taxi: Party
 ) -> None:
     Grant.objects.update(max_concurrent=1)
-    put_token(party=taxi, token=token_of(taxi, OTHER_CARD, v221.TokenType.RFID), now=timezone.now())
+    put_token(
+        own_party=OwnPartyFactory(),
+        party=taxi,
+        token=token_of(taxi, OTHER_CARD, v221.TokenType.RFID),
+        now=timezone.now(),
+    )
     first, second = yard.station("GENT-01"), yard.station("GENT-02")
     first.charge(CARD)
     first.deliver()

@@ -14,6 +14,7 @@ from ocpi import v221
 from roaming.models import Party
 from sessions.models import Session
 from tests.charging.conftest import CLOSE, OPEN, token_of
+from tests.factories import OwnPartyFactory
 from tokens.models import Token
 from tokens.services import put_token
 
@@ -46,7 +47,7 @@ def taps(card: str, *, station: str = "GENT-01", minutes: int = 1) -> str:
 def put_group(party: Party) -> None:
     for uid in (CARD, COLLEAGUE):
         token = token_of(party, uid, v221.TokenType.RFID, group_id="shift-3")
-        put_token(party=party, token=token, now=OPEN)
+        put_token(own_party=OwnPartyFactory(), party=party, token=token, now=OPEN)
 
 
 def test_the_card_of_a_command_starts_its_session_without_a_question(
@@ -129,7 +130,9 @@ def test_two_vehicles_of_a_group_charge_side_by_side(bay: EVSE, taxi: Party) -> 
 
 def test_a_card_that_an_operator_blocked_is_blocked_whatever_its_owner_says(bay: EVSE, taxi: Party) -> None:
     """B18."""
-    put_token(party=taxi, token=token_of(taxi, CARD, v221.TokenType.RFID), now=OPEN)
+    put_token(
+        own_party=OwnPartyFactory(), party=taxi, token=token_of(taxi, CARD, v221.TokenType.RFID), now=OPEN
+    )
     Token.objects.update(is_blocked_here=True)
     assert taps(CARD) == "Blocked"
     assert not Authorization.objects.exists()
@@ -137,7 +140,9 @@ def test_a_card_that_an_operator_blocked_is_blocked_whatever_its_owner_says(bay:
 
 def test_a_start_that_its_station_refused_to_show_us_is_judged_as_of_its_time(bay: EVSE, taxi: Party) -> None:
     """A start of the night that arrives by day is decided for the night, one of the day for the day."""
-    put_token(party=taxi, token=token_of(taxi, CARD, v221.TokenType.RFID), now=OPEN)
+    put_token(
+        own_party=OwnPartyFactory(), party=taxi, token=token_of(taxi, CARD, v221.TokenType.RFID), now=OPEN
+    )
     by_day = CLOSE + timedelta(hours=4)
     in_the_night = Begin("GENT-01", 1, CARD, OPEN + MINUTE, 0)
     assert started(begin=in_the_night, now=by_day).status == "Accepted"

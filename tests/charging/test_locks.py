@@ -22,6 +22,7 @@ from roaming.models import Party
 from sessions.models import Session
 from sessions.services import Reading
 from tests.charging.conftest import CLOSE, OPEN, token_of
+from tests.factories import OwnPartyFactory
 from tokens.services import put_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -80,7 +81,9 @@ def is_locked(rows: QuerySet, *, no_key: bool = False) -> bool:
 @pytest.fixture
 def charge(bay: EVSE, taxi: Party) -> Transaction:
     """A charge by card that runs at bay 1."""
-    put_token(party=taxi, token=token_of(taxi, CARD, v221.TokenType.RFID), now=OPEN)
+    put_token(
+        own_party=OwnPartyFactory(), party=taxi, token=token_of(taxi, CARD, v221.TokenType.RFID), now=OPEN
+    )
     tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
     answer = started(begin=Begin("GENT-01", 1, CARD, OPEN, 0), now=OPEN)
     return Transaction.objects.get(pk=answer.transaction_id)

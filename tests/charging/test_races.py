@@ -27,6 +27,7 @@ from roaming.models import Obligation, Party
 from sessions.models import MeterReading, Session
 from sessions.services import Reading
 from tests.charging.conftest import OPEN, token_of
+from tests.factories import OwnPartyFactory
 from tests.sessions.threads import in_threads
 from tokens.services import put_token
 
@@ -39,7 +40,9 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def card(taxi: Party, gent: Location) -> str:
-    put_token(party=taxi, token=token_of(taxi, CARD, v221.TokenType.RFID), now=OPEN)
+    put_token(
+        own_party=OwnPartyFactory(), party=taxi, token=token_of(taxi, CARD, v221.TokenType.RFID), now=OPEN
+    )
     return CARD
 
 

@@ -13,6 +13,7 @@ from ocpi import v221
 from roaming.models import Party
 from sessions.models import Session
 from tests.charging.conftest import OPEN, token_of
+from tests.factories import OwnPartyFactory
 from tokens.services import put_token
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +36,9 @@ def report(status: str, *, minutes: float = 0, connector: int = 1, skew_seconds:
 
 @pytest.fixture
 def charge(bay: EVSE, taxi: Party) -> Transaction:
-    put_token(party=taxi, token=token_of(taxi, CARD, v221.TokenType.RFID), now=OPEN)
+    put_token(
+        own_party=OwnPartyFactory(), party=taxi, token=token_of(taxi, CARD, v221.TokenType.RFID), now=OPEN
+    )
     tap(station_identity="GENT-01", id_tag=CARD, now=OPEN)
     answer = started(begin=Begin("GENT-01", 1, CARD, OPEN, 0), now=OPEN)
     return Transaction.objects.get(pk=answer.transaction_id)

@@ -18,6 +18,7 @@ from roaming.models import Obligation, Party
 from sessions.models import MeterReading, Session
 from sessions.services import Reading
 from tests.charging.conftest import BEFORE, CLOSE, OPEN, token_of
+from tests.factories import OwnPartyFactory
 from tokens.services import put_token
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +28,7 @@ CARD = "04A2B3C4D5E680"
 @pytest.fixture
 def card(taxi: Party) -> v221.Token:
     token = token_of(taxi, CARD, v221.TokenType.RFID)
-    put_token(party=taxi, token=token, now=OPEN)
+    put_token(own_party=OwnPartyFactory(), party=taxi, token=token, now=OPEN)
     return token
 
 
@@ -58,13 +59,23 @@ def test_before_the_window_a_card_is_refused_whatever_its_whitelist(bay: EVSE, c
 
 def test_a_uid_that_two_partners_claim_is_refused(bay: EVSE, card: v221.Token, stranger: Party) -> None:
     """B11: never guess who pays."""
-    put_token(party=stranger, token=token_of(stranger, CARD, v221.TokenType.RFID), now=OPEN)
+    put_token(
+        own_party=OwnPartyFactory(),
+        party=stranger,
+        token=token_of(stranger, CARD, v221.TokenType.RFID),
+        now=OPEN,
+    )
     assert tap(station_identity="GENT-01", id_tag=CARD, now=OPEN).status == "Invalid"
     assert not Authorization.objects.exists()
 
 
 def test_a_card_of_a_partner_without_grant_is_refused(bay: EVSE, stranger: Party) -> None:
-    put_token(party=stranger, token=token_of(stranger, "04FF", v221.TokenType.RFID), now=OPEN)
+    put_token(
+        own_party=OwnPartyFactory(),
+        party=stranger,
+        token=token_of(stranger, "04FF", v221.TokenType.RFID),
+        now=OPEN,
+    )
     assert tap(station_identity="GENT-01", id_tag="04FF", now=OPEN).status == "Blocked"
     assert begin(tag="04FF").status == "Blocked"
     assert Transaction.objects.get().session is None

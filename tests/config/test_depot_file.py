@@ -54,10 +54,21 @@ def test_the_example_is_read_exactly() -> None:
         ("tariff: GENT-TAXI", "tariff: NONE", "grants[0].tariff: 'NONE' is not in this file"),
         ('opens: "20:00"', 'opens: "24:00"', "schedules[0].windows[0].opens: Expected `str` matching regex"),
         ("fleet: De Lijn", "fleat: De Lijn", "depot: Object contains unknown field `fleat`"),
+        (
+            "directions: Enter by gate 2",
+            "directions: <b>Enter</b> by gate 2",
+            "locations[0].directions: '<b>' is HTML",
+        ),
+        (
+            "directions: Enter",
+            f"directions: {'x' * 500} Enter",
+            "locations[0].directions: Expected `str` of length",
+        ),
         ("end_policy: GRACE", "end_policy: KICK", "grants[0].end_policy: Invalid enum value 'KICK'"),
     ],
 )
 def test_a_mistake_is_named_with_line_and_field(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    """TYP-09 among others: directions with 513 characters or HTML."""
     [problem] = problems(tmp_path, old, new)
     line = int(problem.split(":")[0].removeprefix("line "))
     field = problem.split(": ", 1)[1]

@@ -103,11 +103,19 @@ def test_changed_hours_move_the_edges(taxi: Party, tmp_path: Path) -> None:
         ("party: NL-EMS", "party: NL-XXX", "grants[0].party"),
         ("price: 0.39", "price: cheap", "tariffs[0]"),
         ("currency: EUR", "currency: XQX", "tariffs[0]"),
+        (
+            "tariff: GENT-TAXI",
+            "tariff: GENT-TAXI\n    profile_tariffs: [GENT-TAXI]",
+            "grants[0].profile_tariffs",
+        ),
+        ("currency: EUR", "currency: EUR\n    alt_text: <i>cheap</i>", "tariffs[0]"),
+        ("currency: EUR", f"currency: EUR\n    alt_text: {'x' * 513}", "tariffs[0]"),
     ],
 )
 def test_a_file_that_does_not_fit_changes_nothing(
     taxi: Party, tmp_path: Path, old: str, new: str, field: str
 ) -> None:
+    """TYP-09 among others: the text of a tariff with 513 characters or HTML."""
     before = everything()
     owed = Obligation.objects.count()
     path = edited(tmp_path, old, new)
@@ -118,6 +126,30 @@ def test_a_file_that_does_not_fit_changes_nothing(
     assert "line " in str(refusal.value)
     assert everything() == before
     assert Obligation.objects.count() == owed
+
+
+GREEN = """  - id: GENT-GREEN
+    name: Taxi contract, when the sun shines
+    currency: EUR
+    type: PROFILE_GREEN
+    elements:
+      - price_components:
+          - {type: ENERGY, price: 0.29, vat: 21, step_size: 1}
+
+locations:
+"""
+
+
+def test_a_grant_names_tariffs_for_preferences(taxi: Party, tmp_path: Path) -> None:
+    path = edited(tmp_path, "locations:\n", GREEN)
+    path.write_text(
+        path.read_text().replace("tariff: GENT-TAXI", "tariff: GENT-TAXI\n    profile_tariffs: [GENT-GREEN]")
+    )
+    load(path)
+    assert [each.ocpi_id for each in Grant.objects.get().profile_tariffs.all()] == ["GENT-GREEN"]
+    assert load(path).changed == []
+    load()
+    assert not Grant.objects.get().profile_tariffs.exists()
 
 
 def test_a_bay_that_another_depot_has_is_refused(taxi: Party, tmp_path: Path) -> None:

@@ -466,6 +466,83 @@ class TestPages:
         assert [answer.http_status for answer in answers] == [401]
 
 
+class TestShrinkingList:
+    """PAG-13: objects leave a list while it is read."""
+
+    @pytest.fixture
+    def shrinking(self):
+        """25 objects by ten; `drops` names what leaves before which request."""
+        objects = list(range(25))
+        drops: dict[int, list[int]] = {}
+        seen = []
+
+        def handle(received):
+            for gone in drops.get(len(seen), []):
+                objects.remove(gone)
+            seen.append(int(received.query.get("offset", 0)))
+            offset, limit = seen[-1], int(received.query.get("limit", 10))
+            headers = {"X-Total-Count": str(len(objects)), "X-Limit": "10"}
+            if offset + limit < len(objects):
+                link = f"{server.url}/tokens?date_to=2026-03-11&offset={offset + limit}&limit={limit}"
+                headers["Link"] = f'<{link}>; rel="next"'
+            return Reply(data=objects[offset : offset + limit], headers=headers)
+
+        server = Server(("127.0.0.1", 0), handle, lambda _: None)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        server.drops, server.seen, server.objects = drops, seen, objects
+        server.url = f"http://127.0.0.1:{server.server_address[1]}"
+        yield server
+        server.shutdown()
+        server.server_close()
+
+    def crawl(self, server, query="date_to=2026-03-11&limit=10", **how):
+        answers = paged(f"{server.url}/tokens?{query}", token=TOKEN, timeout_seconds=5, **how)
+        return [int(number) for answer in answers for number in answer.data]
+
+    def test_one_object_that_leaves_hides_no_other(self, shrinking):
+        """PAG-13: re-read from offset-1, and on from there."""
+        shrinking.drops[1] = [3]
+        read = self.crawl(shrinking)
+        assert shrinking.seen == [0, 10, 9, 19]
+        assert set(read) == set(range(25))
+
+    def test_several_that_leave_move_the_reading_back_as_far(self, shrinking):
+        """PAG-13: three are gone, three places back; a second time one more."""
+        shrinking.drops |= {1: [0, 1, 2], 3: [4]}
+        read = self.crawl(shrinking)
+        assert shrinking.seen == [0, 10, 7, 17, 16]
+        assert set(read) == set(range(25))
+
+    def test_a_whole_page_that_leaves_ends_in_no_loop(self, shrinking):
+        """PAG-13, O9: the link was followed before, and leads elsewhere now."""
+        shrinking.drops[2] = list(range(10))
+        read = self.crawl(shrinking)
+        assert shrinking.seen == [0, 10, 20, 10]
+        assert set(read) == set(range(25))
+
+    def test_it_goes_back_no_further_than_the_beginning(self, shrinking):
+        shrinking.drops[1] = list(range(12))
+        read = self.crawl(shrinking)
+        assert shrinking.seen == [0, 10, 0, 10]
+        # 10 and 11 were gone before anybody could read them.
+        assert set(read) == set(range(25)) - {10, 11}
+
+    def test_a_list_that_grows_is_read_straight_on(self, shrinking):
+        """PAG-09: new objects come at the end."""
+        answers = paged(f"{shrinking.url}/tokens?limit=10", token=TOKEN, timeout_seconds=5)
+        next(answers)
+        shrinking.objects.append(25)
+        rest = [number for answer in answers for number in answer.data]
+        assert (shrinking.seen, rest[-1]) == ([0, 10, 20], 25)
+
+    def test_the_bound_of_pages_holds_while_a_list_shrinks(self, shrinking):
+        """O9."""
+        shrinking.drops |= {request: [request] for request in range(1, 20)}
+        with pytest.raises(CallFailed) as failed:
+            self.crawl(shrinking, max_pages=4)
+        assert (failed.value.kind, len(shrinking.seen)) == ("guard", 4)
+
+
 class TestTls:
     """AUT-10: certificates are checked, against the name in the URL and not the address behind it."""
 

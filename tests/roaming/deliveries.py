@@ -111,6 +111,17 @@ class PlacePush(BayPush):
     lane = Lane.Name.STATIC
 
 
+class LimitsPush(BayPush):
+    """The limits in force on a session, for who steers it: to the partner's side as Sender."""
+
+    kind = "test_limits"
+    module = "chargingprofiles"
+    role = "SENDER"
+
+    def message(self, obligation: Obligation, *, now: datetime) -> Message | None:
+        return Message("PUT", (obligation.object_key,), body=codec.encode({"limit": 16}))
+
+
 class BillPush(Push):
     """A sealed CDR: the same bytes each time."""
 
@@ -146,7 +157,7 @@ class ResultPush(Push):
         return Message("POST", body=bytes(obligation.body or b""))
 
 
-for push in (BayPush(), LonelyPush(), PricePush(), PlacePush(), BillPush(), ResultPush()):
+for push in (BayPush(), LimitsPush(), LonelyPush(), PricePush(), PlacePush(), BillPush(), ResultPush()):
     register(push)
 
 

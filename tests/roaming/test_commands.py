@@ -6,10 +6,14 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from roaming.models import Party, Platform
+from roaming.models import Agreement, Party, Platform
 from roaming.secrets import read_outbound_token
+from tests.factories import PartyFactory
 from tests.partner_platform import connect
+from tests.roaming.hubs import client_info, connected, rhine
 from tests.roaming.support import snapshot
+
+__all__ = ["rhine"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -139,3 +143,36 @@ def test_a_new_key(yardgate, partner, settings):
     settings.FIELD_ENCRYPTION_KEYS = [new]
     platform.refresh_from_db()
     assert read_outbound_token(platform) == token
+
+
+def test_agreements_by_command():
+    """HUB-28, HCI-04: in force, planned, ended; for some modules; each party by its role where it has several."""
+    taxi, cpo = PartyFactory(party_id="EMS"), PartyFactory(role="CPO", country_code="BE", party_id="CPO")
+    both = ("agree", "--one", "nl-ems", "--other", "BE-CPO")
+    report = {"one": "EMSP NL-EMS", "other": "CPO BE-CPO", "status": "PLANNED", "modules": "all"}
+    assert run(*both, "--planned") == report
+    assert run(*both, "--modules", "locations, commands") == report | {
+        "status": "ACTIVE", "modules": ["commands", "locations"]
+    }  # fmt: skip
+    assert run(*both, "--end") == report | {"status": "ENDED"}
+    PartyFactory(role="NSP", country_code="BE", party_id="CPO", platform=cpo.platform)
+    assert "say one of CPO/BE-CPO, NSP/BE-CPO" in refusal(*both)
+    assert run("agree", "--one", "NL-EMS", "--other", "cpo/be-cpo") == report | {"status": "ACTIVE"}
+    assert "no partner has the party 'NL-XXX'" in refusal("agree", "--one", "NL-XXX", "--other", "NL-EMS")
+    assert "needs two parties" in refusal("agree", "--one", "NL-EMS", "--other", "NL-EMS")
+    assert "modules: versions" in refusal(
+        "agree", "--one", "NL-EMS", "--other", "cpo/be-cpo", "--modules", "versions"
+    )
+    assert Agreement.objects.get().one == taxi
+
+
+def test_the_clients_of_a_hub_by_command(rhine):
+    """HCI-13: now, rather than within the hour; a partner that is no hub has no clients."""
+    assert run("pull_clientinfo") == {}
+    connected(rhine)
+    rhine.clients = [client_info(), {"party_id": "?"}]
+    report = {"Rhine Hub": {"received": 2, "foreign": 0, "broken": 1}}
+    assert run("pull_clientinfo") == run("pull_clientinfo", "--name", "Rhine Hub") == report
+    assert Party.objects.get(party_id="EMS").presence == "CONNECTED"
+    PartyFactory(party_id="EM2", platform__name="Randstad Taxi")
+    assert "is no connected hub" in refusal("pull_clientinfo", "--name", "Randstad Taxi")

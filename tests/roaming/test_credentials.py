@@ -80,7 +80,7 @@ class TestInvitation:
 
 class TestRegistration:
     def test_a_whole_registration(self, yardgate, partner):
-        """CRD-10 to CRD-13: called back with B before our answer, C is new and works at once, A is dead."""
+        """CRD-10, CRD-11, CRD-12, CRD-13: called back with B before our answer, C is new and works at once, A is dead."""
         token_a = invite(partner)
         answer = partner.register(f"{yardgate}/ocpi/versions", token_a)
         assert verdict(answer) == (200, 1000)
@@ -104,6 +104,7 @@ class TestRegistration:
                 }
             ],
         }
+        assert partner.call("GET", f"{yardgate}/ocpi/versions", token=token_b).http_status == 401
         for path in ("/ocpi/versions", "/ocpi/2.2.1", "/ocpi/2.2.1/credentials"):
             assert partner.call("GET", yardgate + path, token=token_a).http_status == 401
             assert verdict(partner.call("GET", yardgate + path)) == (200, 1000)

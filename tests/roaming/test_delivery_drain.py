@@ -53,6 +53,49 @@ def owe_static(party: Party, kind: str, key: str) -> None:
 # --- on the wire
 
 
+def owe_limits(party: Party, key: str = "s-1") -> int:
+    return services.owe_state(
+        own_party=own_party(), parties=[party], kind="test_limits", object_key=key, now=timezone.now()
+    )
+
+
+def test_a_push_to_a_sender_goes_to_that_side_of_the_module(partner: OddPartner) -> None:
+    """CHP-14: the same module may lie elsewhere for the other side."""
+    partner.offered.append(("chargingprofiles", "SENDER"))
+    party = a_partner(partner)
+    Endpoint.objects.create(
+        platform=party.platform, module="chargingprofiles", role="RECEIVER", url=f"{partner.url}/elsewhere"
+    )
+    assert owe_limits(party) == 1
+    drain()
+    assert [str(each) for each in partner.requests] == ["PUT /ocpi/emsp/2.2.1/chargingprofiles/s-1"]
+
+
+def test_a_partner_without_that_side_is_owed_nothing(partner: OddPartner) -> None:
+    """SYN-02: its side as Receiver is another one."""
+    party = a_partner(partner)
+    Endpoint.objects.create(
+        platform=party.platform, module="chargingprofiles", role="RECEIVER", url=partner.endpoint("sessions")
+    )
+    assert owe_limits(party) == 0
+    drain()
+    assert partner.requests == []
+
+
+def test_a_side_that_is_gone_is_turned_off_alone(partner: OddPartner) -> None:
+    """The other side of the same module goes on."""
+    partner.offered.append(("chargingprofiles", "SENDER"))
+    party = a_partner(partner)
+    Endpoint.objects.create(
+        platform=party.platform, module="chargingprofiles", role="RECEIVER", url=partner.endpoint("sessions")
+    )
+    partner.edit = lambda received, reply: Reply(404, 2000) if "/chargingprofiles/" in received.path else None
+    owe_limits(party)
+    drain()
+    off = Endpoint.objects.filter(platform=party.platform, off_until__isnull=False)
+    assert [(each.module, each.role) for each in off] == [("chargingprofiles", "SENDER")]
+
+
 def test_a_push_carries_routing_headers_and_ids(partner: OddPartner) -> None:
     party = a_partner(partner)
     owe_bay(party, "B1", "AVAILABLE")

@@ -13,6 +13,7 @@ from roaming import own
 from roaming.handshake import (
     HandshakeError,
     announce_changes,
+    announce_due_changes,
     invite_platform,
     register_with,
     resume_platform,
@@ -20,10 +21,12 @@ from roaming.handshake import (
     suspend_platform,
     unregister,
 )
-from roaming.models import CredentialsToken, Party, Platform
+from roaming.models import CredentialsToken, Obligation, Party, Platform
 from roaming.secrets import read_outbound_token
+from roaming.tasks import announce_changes as announce_task
 from tests.factories import OwnPartyFactory
 from tests.partner_platform import connect
+from tests.roaming.deliveries import owe_bay, owe_cdr
 from tests.roaming.support import snapshot
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -344,6 +347,50 @@ class TestAnnouncement:
             assert outcomes["Randstad Taxi"].startswith("the partner refused our credentials: HTTP 200, 3000")
             assert announce_changes(now=timezone.now()) == {"Randstad Taxi": "told"}
 
+    def test_the_timetable_tells_each_partner_in_the_course_of_an_hour(self, yardgate, partner):
+        """CRD-35, PAG-14 in spirit: not all at once, once when all went well, and only when something has changed."""
+        platform = connect(partner, yardgate)
+        partner.forget()
+        now = timezone.now()
+        assert announce_due_changes(now=now) == {}
+        OwnPartyFactory(party_id="YR2", name="Yardgate Brussels")
+        assert announce_due_changes(now=now) == {}
+        platform.refresh_from_db()
+        due = platform.announce_after
+        assert now <= due <= now + timedelta(hours=1)
+        assert announce_due_changes(now=due - timedelta(seconds=1)) == {}
+        assert partner.requests == []
+        assert announce_due_changes(now=due) == {"Randstad Taxi": "told"}
+        assert [each.method for each in partner.requests] == ["PUT"]
+        assert announce_due_changes(now=due + timedelta(hours=5)) == {}
+        platform.refresh_from_db()
+        assert platform.announce_after is None
+
+    def test_a_partner_that_fails_is_told_again_an_hour_later_and_not_before(self, yardgate, partner):
+        """CRD-35, HTP-14: no hammering."""
+        platform = connect(partner, yardgate)
+        partner.forget()
+        OwnPartyFactory(party_id="YR2", name="Yardgate Brussels")
+        now = timezone.now()
+        announce_due_changes(now=now)
+        due = now + timedelta(hours=1)
+        partner.fail("code", on="PUT", status=3000, times=1)
+        (outcome,) = announce_due_changes(now=due).values()
+        assert outcome.startswith("the partner refused our credentials")
+        for minutes in (1, 30, 59):
+            assert announce_due_changes(now=due + timedelta(minutes=minutes)) == {}
+        platform.refresh_from_db()
+        assert due + timedelta(hours=1) <= platform.announce_after <= due + timedelta(minutes=72)
+        assert announce_due_changes(now=platform.announce_after) == {"Randstad Taxi": "told"}
+
+    def test_the_task_is_the_same_by_the_clock(self, yardgate, partner):
+        connect(partner, yardgate)
+        OwnPartyFactory(party_id="YR2", name="Yardgate Brussels")
+        announce_task()
+        Platform.objects.update(announce_after=timezone.now())
+        announce_task()
+        assert [each["party_id"] for each in partner.registered["roles"]] == ["YR2", "YRD"]
+
     def test_the_announcement_is_stable(self, yardgate):
         assert own.announcement() == own.announcement()
 
@@ -395,23 +442,44 @@ class TestSuspension:
     def test_out_and_in_again(self, yardgate, partner):
         """T19: at once, with the tokens it had."""
         platform = connect(partner, yardgate)
-        suspend_platform(platform=platform)
+        suspend_platform(platform=platform, now=timezone.now())
         assert ask(f"{yardgate}/ocpi/versions", partner.token) == 401
-        resume_platform(platform=platform)
+        assert resume_platform(platform=platform, now=timezone.now()) == 0
         assert ask(f"{yardgate}/ocpi/versions", partner.token) == 200
+
+    def test_who_comes_back_is_sent_every_state_that_it_knew_as_a_whole(self, yardgate, partner):
+        """SYN-02, T19: changes were not owed meanwhile; a sealed thing and another partner are left alone."""
+        platform = connect(partner, yardgate)
+        party = platform.parties.get()
+        with Partner("Freie Fahrt", "DE", "FRE") as other:
+            stranger = connect(other, yardgate).parties.get()
+            for each in (party, stranger):
+                owe_bay(each, f"B-{each.party_id}", "CHARGING")
+            owe_cdr(party, "CDR-1")
+            Obligation.objects.update(state="ACKED", confirmed_version=1, force_put=False)
+            suspend_platform(platform=platform, now=timezone.now())
+            owe_bay(party, "B-EMS", "AVAILABLE")
+            assert not Obligation.objects.filter(state="PENDING").exists()
+            assert resume_platform(platform=platform, now=timezone.now()) == 1
+        (row,) = Obligation.objects.filter(state="PENDING")
+        assert (row.object_key, row.force_put, row.wanted_version) == ("B-EMS", True, 2)
 
     def test_only_what_fits(self, yardgate, partner):
         platform = connect(partner, yardgate)
-        assert "is CONNECTED, not SUSPENDED" in refused(lambda: resume_platform(platform=platform))
-        suspend_platform(platform=platform)
-        assert "is SUSPENDED, not CONNECTED" in refused(lambda: suspend_platform(platform=platform))
+        assert "is CONNECTED, not SUSPENDED" in refused(
+            lambda: resume_platform(platform=platform, now=timezone.now())
+        )
+        suspend_platform(platform=platform, now=timezone.now())
+        assert "is SUSPENDED, not CONNECTED" in refused(
+            lambda: suspend_platform(platform=platform, now=timezone.now())
+        )
         assert "unregister it first" in refused(
             lambda: invite_platform(name=platform.name, roles=[("EMSP", "NL", "EMS")], now=timezone.now())
         )
 
     def test_a_suspended_partner_can_be_left(self, yardgate, partner):
         platform = connect(partner, yardgate)
-        suspend_platform(platform=platform)
+        suspend_platform(platform=platform, now=timezone.now())
         unregister(platform=platform, now=timezone.now())
         assert partner.requests[-1].method == "DELETE"
 

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
+from django.utils import timezone
 
 from ocpi import codec, v221
+from ocpi.scalars import write_datetime
 from roaming.models import Obligation
 from sessions.models import Session
 from sessions.services import Reading, add_readings, invalidate_session
@@ -17,6 +19,7 @@ from tests.sessions.material import START, component, tariff
 from tests.sessions.rows import active, bay, completed, pending
 
 PATH = "/ocpi/2.2.1/sender/sessions"
+TOMORROW = write_datetime(timezone.now() + timedelta(days=1))
 CAPABLE = {"capabilities": ["RFID_READER", "CHARGING_PREFERENCES_CAPABLE"]}
 GREEN = tariff(
     v221.TariffElement(price_components=(component("ENERGY", "0.30"),)),
@@ -128,15 +131,21 @@ def test_preferences_on_a_bay_that_is_not_capable_are_refused() -> None:
         ((tariff(),), preferences(profile_type="GREEN"), "PROFILE_TYPE_NOT_SUPPORTED"),
         ((tariff(),), preferences(profile_type="FAST"), "PROFILE_TYPE_NOT_SUPPORTED"),
         ((GREEN,), preferences(profile_type="GREEN"), "DEPARTURE_REQUIRED"),
+        ((GREEN,), preferences(profile_type="GREEN", departure_time=TOMORROW), "ENERGY_NEED_REQUIRED"),
         (
             (GREEN,),
-            preferences(profile_type="GREEN", departure_time="2026-11-21T05:00:00Z"),
-            "ENERGY_NEED_REQUIRED",
+            preferences(profile_type="GREEN", departure_time=TOMORROW, energy_need=30),
+            "ACCEPTED",
         ),
         (
             (GREEN,),
-            preferences(profile_type="GREEN", departure_time="2026-11-21T05:00:00Z", energy_need=30),
-            "ACCEPTED",
+            preferences(profile_type="GREEN", departure_time="2020-01-01T05:00:00Z", energy_need=30),
+            "NOT_POSSIBLE",
+        ),
+        (
+            (GREEN,),
+            preferences(profile_type="GREEN", departure_time=TOMORROW, energy_need=600),
+            "NOT_POSSIBLE",
         ),
         ((tariff(),), preferences(discharge_allowed=True), "NOT_POSSIBLE"),
     ],
@@ -144,7 +153,7 @@ def test_preferences_on_a_bay_that_is_not_capable_are_refused() -> None:
 def test_the_answer_to_preferences_is_the_enum_value_itself(
     tariffs: tuple[v221.Tariff, ...], body: dict[str, Any], expected: str
 ) -> None:
-    """SES-21, SES-22."""
+    """SES-21, SES-22: all five answers; 22 kW do not make 600 kWh in a day."""
     taxi = a_partner()
     assert taxi.party is not None
     session = active(party=taxi.party, evse=bay(**CAPABLE), tariffs=tariffs)

@@ -9,7 +9,7 @@ from demo.http import Reply
 from demo.partner import Partner
 from ocpi import v221
 from roaming.models import Endpoint, Party
-from tests.factories import MORNING
+from tests.factories import MORNING, OwnPartyFactory
 from tokens.authorization import UNKNOWN_TOKEN, RealtimeAnswer, authorize_realtime
 from tokens.models import Token
 from tokens.whitelist import UNREACHABLE
@@ -24,7 +24,14 @@ def ask(
     type: v221.TokenType = v221.TokenType.RFID,
     location: v221.LocationReferences | None = HERE,
 ) -> RealtimeAnswer:
-    return authorize_realtime(party=party, token_uid=uid, token_type=type, location=location, now=MORNING)
+    return authorize_realtime(
+        own_party=OwnPartyFactory(),
+        party=party,
+        token_uid=uid,
+        token_type=type,
+        location=location,
+        now=MORNING,
+    )
 
 
 def answering(randstad: Partner, **reply: Any) -> None:

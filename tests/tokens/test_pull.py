@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from demo.partner import Partner
 from ocpi import codec
 from roaming.models import Endpoint, Party, Platform
-from tests.factories import MORNING, PartyFactory, connect, token_object
+from tests.factories import MORNING, OwnPartyFactory, PartyFactory, connect, token_object
 from tokens.models import Pull, Token
 from tokens.pull import PullReport
 from tokens.services import pull_due_platforms, pull_tokens, put_token
@@ -65,7 +65,7 @@ def test_the_next_pull_goes_on_ten_minutes_before_the_newest(party: Party, rands
 
 def test_nothing_is_ever_deleted(party: Party, randstad: Partner) -> None:
     """TOK-07: a token that is missing from the list stays."""
-    put_token(party=party, token=token_object(), now=NOW)
+    put_token(own_party=OwnPartyFactory(), party=party, token=token_object(), now=NOW)
     pull_tokens(platform=party.platform, now=NOW, full=True)
     assert Token.objects.get().uid == "04E1D2C3B4A580"
 
@@ -104,7 +104,12 @@ def test_tokens_of_others_are_dropped_and_counted(party: Party, randstad: Partne
 
 def test_an_older_state_from_the_list_changes_nothing(party: Party, randstad: Partner) -> None:
     """DIS-28: a push came in while the list was read."""
-    put_token(party=party, token=token_object(uid="04A1", contract_id="NEW", last_updated=NOW), now=NOW)
+    put_token(
+        own_party=OwnPartyFactory(),
+        party=party,
+        token=token_object(uid="04A1", contract_id="NEW", last_updated=NOW),
+        now=NOW,
+    )
     randstad.add_token("04A1", last_updated=stamp(1), contract_id="OLD")
     assert pull_tokens(platform=party.platform, now=NOW).stored == 0
     assert Token.objects.get().contract_id == "NEW"
@@ -151,6 +156,27 @@ def test_a_list_that_cannot_be_read_to_its_end_does_not_move_the_mark(
     assert pull_tokens(platform=party.platform, now=NOW).stored == 3
 
 
+def test_a_token_that_leaves_the_list_meanwhile_hides_no_other(party: Party, randstad: Partner) -> None:
+    """PAG-13: one object fewer between two pages; all others are stored."""
+    randstad.page_size = 2
+    for number in range(6):
+        randstad.add_token(f"04A{number}", last_updated=stamp(number))
+    pages = randstad.store._token_page
+    served = []
+
+    def one_leaves(received, partner):
+        served.append(received)
+        if len(served) == 2:
+            del randstad.store.tokens["04A0"]
+        return pages(received, partner)
+
+    randstad.store._token_page = one_leaves
+    report = pull_tokens(platform=party.platform, now=NOW)
+    assert [query.get("offset") for query in pulls(randstad)] == [None, "2", "1", "3"]
+    assert (report.problem, report.stored) == ("", 6)
+    assert sorted(Token.objects.values_list("uid", flat=True)) == [f"04A{number}" for number in range(6)]
+
+
 def test_a_list_without_end_is_given_up(party: Party, randstad: Partner) -> None:
     """O9: a link that was followed before."""
     from demo.http import Reply
@@ -173,6 +199,42 @@ def test_our_token_goes_to_agreed_hosts_only(party: Party, randstad: Partner) ->
         Endpoint.objects.filter(module="tokens").update(url=elsewhere.endpoint("tokens"))
         assert "not lie on a host agreed" in pull_tokens(platform=party.platform, now=NOW).problem
         assert elsewhere.received() == []
+
+
+def test_each_operator_of_ours_asks_for_itself(party: Party, randstad: Partner) -> None:
+    """HUB-01, HUB-06: FROM is the operator that asks, and what it is told is its own."""
+    antwerp = OwnPartyFactory(party_id="ANT", name="Antwerp Depots")
+    randstad.add_token("04A1", last_updated=stamp(1))
+    report = pull_tokens(platform=party.platform, now=NOW)
+    asked = [request.headers["ocpi-from-party-id"] for request in randstad.received("GET", LIST)]
+    assert (asked, report.received, report.stored) == (["ANT", "YRD"], 2, 2)
+    assert {(row.own_party, row.uid) for row in Token.objects.all()} == {
+        (antwerp, "04A1"),
+        (OwnPartyFactory(), "04A1"),
+    }
+
+
+def test_an_operator_that_is_new_here_reads_the_whole_list(party: Party, randstad: Partner) -> None:
+    """TOK-07: what the others have read says nothing about what it has missed."""
+    randstad.add_token("04A1", last_updated=stamp(1))
+    randstad.add_token("04A2", last_updated=stamp(30))
+    pull_tokens(platform=party.platform, now=NOW)
+    party.platform.refresh_from_db()
+    OwnPartyFactory(party_id="ANT", name="Antwerp Depots")
+    report = pull_tokens(platform=party.platform, now=NOW)
+    begins = [(request.headers["ocpi-from-party-id"], request.query.get("date_from")) for request in
+              randstad.received("GET", LIST)[1:]]  # fmt: skip
+    assert begins == [("ANT", None), ("YRD", "2026-03-11T09:20:00Z")]
+    assert (report.received, report.stored) == (3, 2)
+
+
+def test_where_no_operator_is_hosted_nobody_is_asked(party: Party, randstad: Partner) -> None:
+    """CRD-07: a hub alone has no reader that a card could be held to."""
+    Party.objects.filter(platform=None).update(role="HUB")
+    report = pull_tokens(platform=party.platform, now=NOW)
+    assert report.problem == "no operator is hosted here that could ask for tokens"
+    assert randstad.received("GET", LIST) == []
+    assert not Token.objects.exists()
 
 
 def test_each_emsp_of_a_platform_is_asked_for(party: Party, randstad: Partner) -> None:

@@ -103,7 +103,10 @@ def test_two_partners_may_own_one_uid_and_the_card_is_ambiguous_then(partner: Pa
     assert (reply.http_status, reply.status_code) == (201, 1000)
     assert partner.get(URL).data == mine
     assert other.get(f"{PATH}/DE/FRE/04E1D2C3B4A580").data == theirs
-    owners = [row.party for row in tokens_by_uid("04e1d2c3b4a580", v221.TokenType.RFID)]
+    owners = [
+        row.party
+        for row in tokens_by_uid(own_party=OwnPartyFactory(), uid="04e1d2c3b4a580", type=v221.TokenType.RFID)
+    ]
     assert owners == [partner.party, other.party]
 
 
@@ -133,13 +136,14 @@ def test_tokens_of_a_role_that_was_given_up_are_not_found_by_uid(partner: Partne
     partner.put(URL, as_json(token_object()))
     partner.party.is_active = False
     partner.party.save()
-    assert tokens_by_uid("04E1D2C3B4A580", v221.TokenType.RFID) == []
+    assert tokens_by_uid(own_party=OwnPartyFactory(), uid="04E1D2C3B4A580", type=v221.TokenType.RFID) == []
 
 
 def test_a_uid_that_no_card_can_have_is_not_looked_up(db: None) -> None:
     """T14, I5: what a reader sends is checked before the database sees it."""
+    own_party = OwnPartyFactory()
     for uid in ("", "\x00", "ſ", "K", "04\n"):
-        assert tokens_by_uid(uid, v221.TokenType.RFID) == []
+        assert tokens_by_uid(own_party=own_party, uid=uid, type=v221.TokenType.RFID) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -159,7 +163,9 @@ def test_of_two_puts_at_once_the_newer_stays() -> None:
 
     def put(token: v221.Token) -> None:
         barrier.wait()
-        created.append(put_token(party=party, token=token, now=token.last_updated))
+        created.append(
+            put_token(own_party=OwnPartyFactory(), party=party, token=token, now=token.last_updated)
+        )
         connections.close_all()
 
     threads = [threading.Thread(target=put, args=[token]) for token in tokens]

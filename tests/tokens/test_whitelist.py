@@ -33,6 +33,18 @@ def test_the_matrix(whitelist: v221.WhitelistType, valid: bool, plan: Use, silen
     assert (plan_use(token), judge_answer(token, UNREACHABLE)) == (plan, silent)
 
 
+@pytest.mark.parametrize("whitelist", list(W))
+@pytest.mark.parametrize("valid", [True, False])
+def test_the_setting_moves_only_valid_cards_that_are_allowed(whitelist: W, valid: bool) -> None:
+    """TOK-12: either way for ALLOWED; nothing else changes."""
+    token = token_object(whitelist=whitelist, valid=valid)
+    by_cache, by_asking = plan_use(token), plan_use(token, asks_when_allowed=True)
+    if whitelist is W.ALLOWED and valid:
+        assert (by_cache, by_asking) == (Use.ALLOW_FROM_CACHE, Use.ASK)
+    else:
+        assert by_cache is by_asking
+
+
 def test_an_unknown_card_is_asked_for_and_refused_when_nobody_answers() -> None:
     """TOK-21."""
     assert plan_use(None) is Use.ASK

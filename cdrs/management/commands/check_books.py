@@ -39,8 +39,8 @@ def _told(books: Books) -> str:
     lines = [
         f"sessions ended {books.sessions_ended} = sealed {books.sealed} + in review {books.in_review}"
         f" (waived {books.waived})",
-        f"CDRs {books.cdrs} = acknowledged {books.acked} + pending {books.pending} + parked {books.parked}"
-        f" + contested {books.contested} + served {books.served} + cancelled {books.cancelled}",
+        f"CDRs {books.cdrs} ({books.credits} credits) = acknowledged {books.acked} + pending {books.pending}"
+        f" + parked {books.parked} + contested {books.contested} + served {books.served} + cancelled {books.cancelled}",
         *books.faults,
     ]
     return "\n".join(lines)

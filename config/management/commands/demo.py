@@ -18,6 +18,7 @@ from demo.stage import Checks
 from demo.story import Story
 
 LOGINS = (("operator", "Operators"), ("finance", "Finance"))
+OPERATOR = "BE-YRD"
 MARK = "made-by-demo"
 
 
@@ -85,7 +86,15 @@ class Command(BaseCommand):
         for name, group in LOGINS:
             password = secrets.token_urlsafe(12)
             story.manage(
-                "setup_staff", "--create", name, "--group", group, "--password-stdin", stdin=password
+                "setup_staff",
+                "--create",
+                name,
+                "--group",
+                group,
+                "--operator",
+                OPERATOR,
+                "--password-stdin",
+                stdin=password,
             )
             self._tell(f"         {name} / {password}  ({group})")
         self._tell(f"OCPI     {story.http}/ocpi/versions   (OpenAPI: {story.http}/ocpi/2.2.1/openapi.json)")

@@ -1,5 +1,6 @@
 """Everything that is due, without Redis: deliveries are looked for every second, the rest by the timetable."""
 
+import logging
 import random
 import signal
 import threading
@@ -7,11 +8,15 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from config import sweeper
 from roaming.delivery import wake
 from roaming.delivery.drain import CONCURRENCY, Drainer
+from roaming.hub.clients import doubt_all_lists
+
+log = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -44,6 +49,7 @@ class Command(BaseCommand):
 
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, end)
+            _doubt()
             periodic = threading.Thread(
                 target=sweeper.run, args=(stop,), kwargs={"without": {wake.TASK}}, name="timetable"
             )
@@ -54,3 +60,11 @@ class Command(BaseCommand):
                 # Whatever ends one of the two ends the process: half of it would look alive.
                 stop.set()
                 periodic.join()
+
+
+def _doubt() -> None:
+    """We may have missed what hubs said while we were down (HCI-13); without a database the next hour brings it."""
+    try:
+        doubt_all_lists()
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("sweep.lists_not_doubted reason=%s", error)

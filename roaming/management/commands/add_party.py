@@ -28,6 +28,7 @@ class Command(ReportingCommand):
                 party_id=options["party"],
                 name=options["name"],
                 website=options["website"],
+                now=now,
             )
         except ValueError as error:
             raise HandshakeError(str(error)) from None

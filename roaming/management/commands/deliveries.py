@@ -74,6 +74,7 @@ def _shown(row: Obligation) -> dict[str, Any]:
             attempts=row.attempts,
             breaker=lane.breaker,
             platform_status=lane.platform.status,
+            presence=row.party.presence,
         ),
         "http_status": row.http_status,
         "ocpi_status": row.ocpi_status,

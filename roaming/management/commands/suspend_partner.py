@@ -19,7 +19,7 @@ class Command(ReportingCommand):
     def run(self, now: datetime, options: dict[str, Any]) -> dict[str, Any]:
         platform = platform_named(options["name"])
         if options["resume"]:
-            resume_platform(platform=platform)
+            resume_platform(platform=platform, now=now)
         else:
-            suspend_platform(platform=platform)
+            suspend_platform(platform=platform, now=now)
         return {platform.name: platform.status}

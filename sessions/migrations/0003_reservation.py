@@ -6,9 +6,9 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('charging_sessions', '0001_initial'),
-        ('locations', '0003_reservation'),
-        ('roaming', '0003_hub'),
+        ('charging_sessions', '0002_tariff_changes'),
+        ('locations', '0004_reservation'),
+        ('roaming', '0008_quirks'),
     ]
 
     operations = [

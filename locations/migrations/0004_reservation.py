@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('locations', '0002_view_storage'),
+        ('locations', '0003_nacs'),
     ]
 
     operations = [

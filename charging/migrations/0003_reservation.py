@@ -9,10 +9,10 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('charging', '0001_initial'),
-        ('charging_sessions', '0002_reservation'),
-        ('locations', '0003_reservation'),
-        ('roaming', '0003_hub'),
+        ('charging', '0002_chargingprofile'),
+        ('charging_sessions', '0003_reservation'),
+        ('locations', '0004_reservation'),
+        ('roaming', '0008_quirks'),
     ]
 
     operations = [
