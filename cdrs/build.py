@@ -94,6 +94,7 @@ def _price_reservation(facts: SessionFacts) -> Priced:
         start=facts.begun_at,
         end=facts.ended_at,
         is_expired=facts.is_reservation_expired,
+        changes=facts.tariff_changes,
     )
     return Priced(periods=periods, bill=bill)
 

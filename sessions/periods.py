@@ -179,7 +179,7 @@ def priced_periods(
     )
     if reserved_from is None or reserved_from >= start or not tariffs:
         return charge
-    return (reserved(tariffs=tariffs, start=reserved_from, end=start), *charge)
+    return (reserved(tariffs=tariffs, start=reserved_from, end=start, changes=changes), *charge)
 
 
 def change(*, before: Sequence[v221.ChargingPeriod], after: Sequence[v221.ChargingPeriod]) -> Change:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from ocpi import v221
 from sessions.periods import Progress
 from tariffs.bill import Bill, CannotPrice, Reservation
+from tariffs.choice import TariffChange
 from tariffs.cutting import reserved
 from tariffs.pricing import price
 
@@ -20,9 +21,10 @@ def bill(
     start: datetime,
     end: datetime,
     is_expired: bool,
+    changes: Sequence[TariffChange] = (),
 ) -> tuple[tuple[v221.ChargingPeriod, ...], Bill]:
     """Return the period of a reservation and its bill. Raises CannotPrice with what to correct."""
-    periods = (reserved(tariffs=tariffs, start=start, end=end),)
+    periods = (reserved(tariffs=tariffs, start=start, end=end, changes=changes),)
     return periods, price(
         tariffs=tariffs,
         charging_periods=periods,
@@ -40,6 +42,7 @@ def progress(
     start: datetime,
     end: datetime,
     is_expired: bool,
+    changes: Sequence[TariffChange] = (),
 ) -> Progress:
     """Return period and cost of a reservation as its Session shows them; 0 where the tariff asks nothing.
 
@@ -52,7 +55,12 @@ def progress(
         return Progress(energy_kwh=Decimal(0), periods=(), total_cost=None)
     try:
         periods, priced = bill(
-            tariffs=tariffs, time_zone=time_zone, start=start, end=end, is_expired=is_expired
+            tariffs=tariffs,
+            time_zone=time_zone,
+            start=start,
+            end=end,
+            is_expired=is_expired,
+            changes=changes,
         )
     except CannotPrice:
         return Progress(energy_kwh=Decimal(0), periods=(), total_cost=None)

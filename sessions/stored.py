@@ -86,6 +86,7 @@ def _reserved(row: Session) -> periods.Progress:
         start=begun_at,
         end=row.ended_at or begun_at,
         is_expired=row.is_reservation_expired,
+        changes=changes_of(row),
     )
 
 

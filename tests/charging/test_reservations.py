@@ -42,6 +42,7 @@ from tests.charging.booking import (
     station_says,
 )
 from tests.charging.conftest import OPEN, token_of
+from tests.factories import OwnPartyFactory
 from tokens.services import put_token
 
 pytestmark = pytest.mark.django_db
@@ -59,7 +60,7 @@ def bay(bay: EVSE) -> EVSE:
 
 @pytest.fixture
 def card(order: Order) -> str:
-    put_token(party=order.party, token=card_of(order.party), now=OPEN)
+    put_token(own_party=OwnPartyFactory(), party=order.party, token=card_of(order.party), now=OPEN)
     return CARD
 
 
@@ -136,7 +137,12 @@ class TestTheDriverComes:
     ) -> None:
         """Where the station does not turn it away itself."""
         grant_to(stranger, bay.location)
-        put_token(party=stranger, token=token_of(stranger, "04FF", v221.TokenType.RFID), now=OPEN)
+        put_token(
+            own_party=OwnPartyFactory(),
+            party=stranger,
+            token=token_of(stranger, "04FF", v221.TokenType.RFID),
+            now=OPEN,
+        )
         row = reserved(order, bay)
         tap(station_identity="GENT-01", id_tag="04FF", now=SOON)
         answer = begin(bay, "04FF", SOON, reservation_id=row.pk)
