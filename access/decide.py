@@ -239,7 +239,7 @@ def _choose_evse(request: StartRequest, facts: AccessFacts, trace: list[Step]) -
     refusals: list[Refusal] = []
     free: list[EvseFacts] = []
     for evse in candidates:
-        refusal = _bay(evse, fleet=facts.fleet_token)
+        refusal = _capability(evse, request) or _bay(evse, fleet=facts.fleet_token)
         trace.append(_step("bay", refusal, f"EVSE {evse.uid} is free"))
         if refusal is None:
             free.append(evse)
@@ -252,6 +252,12 @@ def _choose_evse(request: StartRequest, facts: AccessFacts, trace: list[Step]) -
     empty = Refusal(reason=Reason.STATION_OFFLINE, detail="no EVSE in this Location")
     trace.append(_step("bay", empty, ""))
     return empty
+
+
+def _capability(evse: EvseFacts, request: StartRequest) -> Refusal | None:
+    if request.source != "RESERVE_NOW" or evse.reservable:
+        return None
+    return Refusal(reason=Reason.NOT_SUPPORTED, detail=f"EVSE {evse.uid} is not RESERVABLE")
 
 
 def _bay(evse: EvseFacts, *, fleet: bool) -> Refusal | None:

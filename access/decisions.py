@@ -24,7 +24,10 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseFacts:
-    """State of one bay; `occupied`: by a session, a car or another's reservation; `held`: for the fleet."""
+    """State of one bay; `occupied`: by a session, a car or another's reservation; `held`: for the fleet.
+
+    `reservable`: the bay may be reserved (capability RESERVABLE).
+    """
 
     uid: str
     online: bool
@@ -34,6 +37,7 @@ class EvseFacts:
     held: bool = False
     held_until: datetime | None = None
     connector_ids: tuple[str, ...] = ()
+    reservable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,12 @@ OUT_OF_USE = frozenset(
     {v221.Status.OUTOFORDER, v221.Status.INOPERATIVE, v221.Status.PLANNED, v221.Status.REMOVED}
 )
 TAKEN = frozenset({v221.Status.CHARGING, v221.Status.BLOCKED, v221.Status.RESERVED})
-LIVE = (v221.SessionStatus.PENDING.value, v221.SessionStatus.ACTIVE.value)
+# What takes a bay and counts towards a grant's limit.
+LIVE = (
+    v221.SessionStatus.PENDING.value,
+    v221.SessionStatus.ACTIVE.value,
+    v221.SessionStatus.RESERVATION.value,
+)
 
 
 def _word(value: str) -> Any:
@@ -85,8 +90,12 @@ def grant_facts(grant: Grant) -> GrantFacts:
     )
 
 
-def evse_facts(evse: EVSE, *, has_session: bool, at_station: bool = False) -> EvseFacts:
+def evse_facts(
+    evse: EVSE, *, has_session: bool, at_station: bool = False, is_kept_for_asker: bool = False
+) -> EvseFacts:
     """One bay as `decide` reads it.
+
+    `is_kept_for_asker`: it is RESERVED for who asks, so that this status stands in nobody's way.
 
     `at_station`: the station itself asks, for a transaction that it is about to run or runs already. Then the
     station is there and working, and only another session can stand in the way, not the status it reported.
@@ -94,36 +103,64 @@ def evse_facts(evse: EVSE, *, has_session: bool, at_station: bool = False) -> Ev
     status = v221.Status(evse.device_status)
     # A car that is plugged in and waits for its start blocks the bay for all others, not for itself.
     waits_for_start = evse.ocpp_status == "Preparing"
+    is_own_status = is_kept_for_asker and status is v221.Status.RESERVED
     return EvseFacts(
         uid=evse.uid,
         online=evse.is_online or at_station,
         operative=status not in OUT_OF_USE or at_station,
-        occupied=has_session or (status in TAKEN and not waits_for_start and not at_station),
+        occupied=has_session
+        or (status in TAKEN and not waits_for_start and not at_station and not is_own_status),
         removed=evse.is_removed,
         connector_ids=tuple(connector.ocpi_id for connector in evse.connectors.all()),
+        reservable=v221.Capability.RESERVABLE.value in evse.capabilities,
     )
 
 
-def evses_of(location: Location, *, at_station: bool = False) -> tuple[EvseFacts, ...]:
-    """All bays of a Location, with their occupancy by sessions that are pending or active."""
-    taken = set(Session.objects.filter(location=location, status__in=LIVE).values_list("evse_id", flat=True))
+def evses_of(
+    location: Location, *, at_station: bool = False, reservation: Session | None = None
+) -> tuple[EvseFacts, ...]:
+    """All bays of a Location, with their occupancy by live sessions other than the asker's `reservation`."""
+    live = _live(location, reservation)
+    taken = set(live.values_list("evse_id", flat=True))
+    kept = reservation.evse_id if reservation is not None else None
     evses = EVSE.objects.filter(location=location).prefetch_related("connectors").order_by("id")
-    return tuple(evse_facts(evse, has_session=evse.pk in taken, at_station=at_station) for evse in evses)
+    return tuple(
+        evse_facts(
+            evse,
+            has_session=evse.pk in taken,
+            at_station=at_station,
+            is_kept_for_asker=evse.pk == kept,
+        )
+        for evse in evses
+    )
+
+
+def _live(location: Location, reservation: Session | None) -> QuerySet[Session]:
+    live = Session.objects.filter(location=location, status__in=LIVE)
+    return live if reservation is None else live.exclude(pk=reservation.pk)
 
 
 def access_facts(
-    *, location: Location | None, party: Party, grants: Iterable[Grant], at_station: bool = False
+    *,
+    location: Location | None,
+    party: Party,
+    grants: Iterable[Grant],
+    at_station: bool = False,
+    reservation: Session | None = None,
 ) -> AccessFacts:
-    """Everything that decides whether this party may start at this Location now."""
+    """Everything that decides whether this party may start at this Location now.
+
+    `reservation` is the session with which the asker holds a place here already: it is in nobody's way.
+    """
     if location is None:
         return AccessFacts(
             location_known=False, kill_switch=False, grants=(), evses=(), running_sessions_of_party=0
         )
-    running = Session.objects.filter(location=location, party=party, status__in=LIVE).count()
+    running = _live(location, reservation).filter(party=party).count()
     return AccessFacts(
         location_known=True,
         kill_switch=location.depot.is_closed_to_guests,
         grants=tuple(grant_facts(grant) for grant in grants),
-        evses=evses_of(location, at_station=at_station),
+        evses=evses_of(location, at_station=at_station, reservation=reservation),
         running_sessions_of_party=running,
     )

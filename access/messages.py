@@ -24,6 +24,7 @@ _PLAIN = {
     Reason.OUTSIDE_WINDOW: "Closed.",
     Reason.CUTOFF: "Closes soon, too short to start.",
     Reason.QUOTA: "All sessions of the agreement are in use.",
+    Reason.NOT_SUPPORTED: "The EVSE cannot be reserved.",
     Reason.STATION_OFFLINE: "The charging station is offline.",
     Reason.EVSE_INOPERATIVE: "The EVSE is out of service.",
     Reason.EVSE_OCCUPIED: "The EVSE is occupied.",

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     OUTSIDE_WINDOW = "OUTSIDE_WINDOW"
     CUTOFF = "CUTOFF"
     QUOTA = "QUOTA"
+    NOT_SUPPORTED = "NOT_SUPPORTED"
     STATION_OFFLINE = "STATION_OFFLINE"
     EVSE_INOPERATIVE = "EVSE_INOPERATIVE"
     EVSE_OCCUPIED = "EVSE_OCCUPIED"
@@ -59,6 +60,7 @@ COMMAND_RESPONSE: Mapping[Reason, v221.CommandResponseType] = MappingProxyType(
         else v221.CommandResponseType.REJECTED
         for reason in Reason
     }
+    | {Reason.NOT_SUPPORTED: v221.CommandResponseType.NOT_SUPPORTED}
 )
 
 # Status code of the envelope around the CommandResponse.
@@ -83,6 +85,7 @@ ID_TOKEN_STATUS_201: Mapping[Reason, str] = MappingProxyType(
         Reason.OUTSIDE_WINDOW: "NotAtThisTime",
         Reason.CUTOFF: "NotAtThisTime",
         Reason.QUOTA: "ConcurrentTx",
+        Reason.NOT_SUPPORTED: "NotAllowedTypeEVSE",
         Reason.STATION_OFFLINE: "NotAtThisTime",
         Reason.EVSE_INOPERATIVE: "NotAtThisTime",
         Reason.EVSE_OCCUPIED: "NotAtThisTime",

@@ -3,7 +3,7 @@
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import transaction
@@ -21,6 +21,7 @@ from locations.models import Depot, Location, PartnerView
 from locations.services import publish_view
 from ocpi import codec, v221
 from roaming.models import Party
+from sessions.models import Session
 from tariffs.choice import check_offer
 from tariffs.models import Tariff
 from tariffs.services import set_visible
@@ -35,17 +36,26 @@ class Verdict:
 
 
 def decide_start(
-    *, request: StartRequest, party: Party, location: Location | None, now: datetime, at_station: bool = False
+    *,
+    request: StartRequest,
+    party: Party,
+    location: Location | None,
+    now: datetime,
+    at_station: bool = False,
+    reservation: Session | None = None,
 ) -> Verdict:
     """Decide on one start and keep the decision as a row, whatever it is.
 
-    `at_station`: the station itself asks (see access.facts.evse_facts).
+    `at_station`: the station itself asks (see access.facts.evse_facts). `reservation`: the session with which
+    the asker holds a place here already.
 
     Safe to run beside itself: it only reads and inserts. That two starts never share a bay is enforced by the
     unique constraint on live sessions, not here.
     """
     grants = list(grants_of(location).filter(party=party)) if location is not None else []
-    facts = access_facts(location=location, party=party, grants=grants, at_station=at_station)
+    facts = access_facts(
+        location=location, party=party, grants=grants, at_station=at_station, reservation=reservation
+    )
     outcome = decide(request, facts, now)
     time_zone = location.depot.time_zone if location is not None else "UTC"
     receipt = Decision(
@@ -65,6 +75,17 @@ def decide_start(
     )
     receipt.save(force_insert=True)
     return Verdict(outcome, receipt)
+
+
+def is_admitted(*, party: Party, location: Location, token_group: str | None, now: datetime) -> bool:
+    """Whether the fences alone would let a start pass now; nothing is kept."""
+    grants = list(grants_of(location).filter(party=party))
+    request = StartRequest(
+        source="PREVIEW", party=str(party.ocpi_id), location_id=location.ocpi_id, token_group=token_group
+    )
+    facts = access_facts(location=location, party=party, grants=grants)
+    outcome = decide(request, replace(facts, running_sessions_of_party=0), now)
+    return isinstance(outcome, Allow) or outcome.reason.is_physical
 
 
 def _grant_ref(outcome: Allow | Deny, grants: Iterable[Grant]) -> str:

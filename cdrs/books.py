@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from django.db.models import CharField, Count, Exists, F, OuterRef
+from django.db.models import CharField, Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Cast
 
 from cdrs.models import CDR, Review
@@ -60,7 +60,7 @@ def check_books() -> Books:
     without_cdr = ~Exists(CDR.objects.filter(session=OuterRef("session")))
     reviews = Review.objects.filter(without_cdr)
     return Books(
-        sessions_ended=Session.objects.filter(status=v221.SessionStatus.COMPLETED.value).count(),
+        sessions_ended=_billable().count(),
         sealed=CDR.objects.order_by().values("session").distinct().count(),
         in_review=reviews.count(),
         waived=reviews.filter(resolved_at__isnull=False).count(),
@@ -81,9 +81,15 @@ def check_books() -> Books:
     )
 
 
+def _billable() -> QuerySet[Session]:
+    """Sessions that have ended and must be billed: all but reservations that nobody used and that cost nothing."""
+    free = Q(reserved_from__isnull=False, meter_start_wh__isnull=True, total_cost=0)
+    return Session.objects.filter(status=v221.SessionStatus.COMPLETED.value).exclude(free)
+
+
 def _neither_sealed_nor_reviewed() -> list[str]:
     lost = (
-        Session.objects.filter(status=v221.SessionStatus.COMPLETED.value)
+        _billable()
         .filter(~Exists(CDR.objects.filter(session=OuterRef("pk"))))
         .filter(~Exists(Review.objects.filter(session=OuterRef("pk"))))
         .order_by("created_at")

@@ -10,6 +10,7 @@ import msgspec
 
 from cdrs.facts import SessionFacts
 from ocpi import v221
+from sessions import reservation
 from sessions.periods import Reading, curve, kwh, priced_periods
 from tariffs.bill import Bill, CannotPrice
 from tariffs.pricing import price
@@ -27,6 +28,8 @@ _END_TEXTS: Mapping[str, str] = MappingProxyType(
         "fleet priority": "Stopped by operator: fleet priority",
         "stopped by operator": "Stopped by operator",
         "stopped by partner": "Stopped on request of the eMSP",
+        "reservation expired": "Reservation expired without a charge",
+        "reservation canceled": "Reservation canceled by the eMSP",
         "Remote": "Stopped remotely",
         "DeAuthorized": "Stopped: token not accepted any more",
         "EmergencyStop": "Stopped: emergency stop at the station",
@@ -55,10 +58,12 @@ class Priced:
 
 def price_session(facts: SessionFacts) -> Priced:
     """Cut a session into periods and price them. Raises CannotPrice with what to correct."""
-    if facts.meter_start_wh is None or facts.meter_stop_wh is None:
-        raise CannotPrice("the session has no meter value of its start or stop: enter it by a correction")
     if not facts.tariffs:
         raise CannotPrice("the session has no tariff: name the one that was in force at its start")
+    if facts.is_unused:
+        return _price_reservation(facts)
+    if facts.meter_start_wh is None or facts.meter_stop_wh is None:
+        raise CannotPrice("the session has no meter value of its start or stop: enter it by a correction")
     readings = curve(
         start=Reading(facts.started_at, facts.meter_start_wh),
         stop=Reading(facts.ended_at, facts.meter_stop_wh),
@@ -69,14 +74,27 @@ def price_session(facts: SessionFacts) -> Priced:
         time_zone=facts.time_zone,
         readings=readings,
         suspended_ev_from=facts.suspended_ev_from,
+        reserved_from=facts.reserved_from,
         changes=facts.tariff_changes,
     )
     bill = price(
         tariffs=facts.tariffs,
         charging_periods=periods,
-        start=facts.started_at,
+        start=facts.begun_at,
         end=facts.ended_at,
         time_zone=facts.time_zone,
+    )
+    return Priced(periods=periods, bill=bill)
+
+
+def _price_reservation(facts: SessionFacts) -> Priced:
+    periods, bill = reservation.bill(
+        tariffs=facts.tariffs,
+        time_zone=facts.time_zone,
+        start=facts.begun_at,
+        end=facts.ended_at,
+        is_expired=facts.is_reservation_expired,
+        changes=facts.tariff_changes,
     )
     return Priced(periods=periods, bill=bill)
 
@@ -85,20 +103,20 @@ def build(*, cdr_id: str, facts: SessionFacts, priced: Priced, last_updated: dat
     """Return the CDR of a session: its facts, its bill's totals, and the tariffs that were used (CDR-20).
 
     Parking time and reservation cost are left out when there were none. ``total_time`` covers both charging
-    and parking (CDR-16).
+    and parking (CDR-16). A reservation that was never used names no EVSE (CDR-23).
     """
     bill = priced.bill
     return v221.CDR(
         country_code=facts.country_code,
         party_id=facts.party_id,
         id=cdr_id,
-        start_date_time=facts.started_at,
+        start_date_time=facts.begun_at,
         end_date_time=facts.ended_at,
         session_id=facts.session_id,
         cdr_token=facts.cdr_token,
         auth_method=facts.auth_method,
         authorization_reference=facts.authorization_reference or None,
-        cdr_location=fitted(facts.cdr_location),
+        cdr_location=nowhere(fitted(facts.cdr_location)) if facts.is_unused else fitted(facts.cdr_location),
         currency=bill.currency,
         tariffs=used_tariffs(facts.tariffs, priced.periods),
         charging_periods=priced.periods,
@@ -155,6 +173,13 @@ def fitted(place: v221.CdrLocation) -> v221.CdrLocation:
         if (text := getattr(place, name)) is not None
     }
     return msgspec.structs.replace(place, **cut, evse_id=place.evse_id or NOT_AVAILABLE)
+
+
+def nowhere(place: v221.CdrLocation) -> v221.CdrLocation:
+    """The place of a reservation that never became a charge: no EVSE was used (CDR-23)."""
+    return msgspec.structs.replace(
+        place, evse_uid=NOT_AVAILABLE, evse_id=NOT_AVAILABLE, connector_id=NOT_AVAILABLE
+    )
 
 
 def remark(facts: SessionFacts) -> str | None:

@@ -22,9 +22,10 @@ class SessionFacts:
     """A finished session with the corrections of a person laid over it; meter values in Wh.
 
     Place, token and tariffs are those of the start (CDR-12). ``payer`` is the party that the session was
-    opened for. ``overlaps`` names other sessions that had the same EVSE at the same time, ``max_power_w`` is
-    what the connector can deliver, when known, ``tariff_changes`` which of the tariffs bills from when on.
-    ``accepted`` holds codes of findings that a person has looked into.
+    opened for. From ``reserved_from`` on the bay was reserved for it, until it started or, when it never did,
+    until its end (``is_unused``). ``overlaps`` names other sessions that had the same EVSE at the same time,
+    ``max_power_w`` is what the connector can deliver, when known, ``tariff_changes`` which of the tariffs bills
+    from when on. ``accepted`` holds codes of findings that a person has looked into.
     """
 
     session_id: str
@@ -52,6 +53,14 @@ class SessionFacts:
     max_power_w: int | None
     tariff_changes: tuple[TariffChange, ...] = ()
     accepted: frozenset[str] = frozenset()
+    reserved_from: datetime | None = None
+    is_reservation_expired: bool = False
+    is_unused: bool = False
+
+    @property
+    def begun_at(self) -> datetime:
+        """Start of the CDR: that of the reservation when there was one (mod_cdrs, start_date_time)."""
+        return self.started_at if self.reserved_from is None else min(self.reserved_from, self.started_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,9 @@ def session_facts(row: Session) -> SessionFacts:
         anomalies=tuple(Anomaly(code=each["code"], text=each["text"]) for each in row.anomalies),
         overlaps=tuple(overlaps),
         max_power_w=_max_power_w(*connector),
+        reserved_from=row.reserved_from,
+        is_reservation_expired=row.is_reservation_expired,
+        is_unused=row.is_unused_reservation,
     )
     return corrections.corrected(facts, (corrections.read(each) for each in changes))
 

@@ -3,7 +3,7 @@
 The row is the order; NOTIFY, sent by PostgreSQL on commit, only wakes the gateway, which also looks by itself.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
@@ -51,6 +51,40 @@ class StationGateway:
         )
         wake_gateway(identity=station_identity)
 
+    def reserve(
+        self,
+        *,
+        station_identity: str,
+        ocpp_connector: int,
+        reservation_id: int,
+        id_tag: str,
+        expires_at: datetime,
+        purpose: str,
+        not_after: datetime,
+    ) -> None:
+        """Queue a ReserveNow."""
+        payload = {
+            "connectorId": ocpp_connector,
+            "expiryDate": expires_at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "idTag": id_tag,
+            "reservationId": reservation_id,
+        }
+        _queue(station_identity, "ReserveNow", payload, purpose, not_after, priority=Priority.START)
+
+    def cancel_reservation(
+        self, *, station_identity: str, reservation_id: int, purpose: str, not_after: datetime
+    ) -> None:
+        """Queue a CancelReservation; it leaves before any reservation that is queued later."""
+        payload = {"reservationId": reservation_id}
+        _queue(station_identity, "CancelReservation", payload, purpose, not_after, priority=Priority.START)
+
+    def unlock(
+        self, *, station_identity: str, ocpp_connector: int, purpose: str, not_after: datetime
+    ) -> None:
+        """Queue an UnlockConnector."""
+        payload = {"connectorId": ocpp_connector}
+        _queue(station_identity, "UnlockConnector", payload, purpose, not_after, priority=Priority.START)
+
     def rate_units(self, *, station_identity: str) -> tuple[v221.ChargingRateUnit, ...]:
         """What the station's configuration and its answers have told."""
         station = Station.objects.filter(identity=station_identity).first()
@@ -94,12 +128,20 @@ class StationGateway:
         _queue(station_identity, "GetCompositeSchedule", payload, purpose, not_after)
 
 
-def _queue(identity: str, action: str, payload: dict[str, Any], purpose: str, not_after: datetime) -> None:
+def _queue(
+    identity: str,
+    action: str,
+    payload: dict[str, Any],
+    purpose: str,
+    not_after: datetime,
+    *,
+    priority: Priority = Priority.REST,
+) -> None:
     StationCall.objects.create(
         identity=identity,
         action=action,
         payload=payload,
-        priority=Priority.REST,
+        priority=priority,
         purpose=purpose,
         not_after=not_after,
     )

@@ -100,7 +100,9 @@ def to_outcome(outcome: CallOutcome, *, asked_at: datetime) -> Outcome:
         return Outcome(status=str(payload.get("status", "")), limits=composite(payload, asked_at=asked_at))
     if outcome.status is CallStatus.TIMEOUT:
         return Outcome(is_timeout=True)
-    return Outcome(error=_error(outcome), is_unable=capabilities.is_unable(outcome))
+    return Outcome(
+        error=_error(outcome), error_code=outcome.error_code, is_unable=capabilities.is_unable(outcome)
+    )
 
 
 def _error(outcome: CallOutcome) -> str:

@@ -85,6 +85,7 @@ def start_transaction(identity: str, payload: Payload, now: datetime) -> Payload
             id_tag=payload["idTag"],
             at=_instant(payload["timestamp"]),
             meter_start_wh=payload["meterStart"],
+            reservation_id=payload.get("reservationId"),
         ),
         now=now,
     )

@@ -1,17 +1,24 @@
 """The operator's face of charging: commands, transactions and what did not fit."""
 
 import json
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.safestring import SafeString
-from unfold.decorators import display
+from unfold.decorators import action, display
 
-from charging.models import Authorization, Command, Transaction, UnmatchedMessage
+from charging.models import Authorization, Command, Reservation, Transaction, UnmatchedMessage
 from charging.profile_admin import ChargingProfileAdmin, ProfileRequestAdmin
+from charging.reservations import withdraw
 from locations.models import EVSE
 from roaming.models import Party
-from roaming.operators import ReadOnlyAdmin, Row, badge, json_block, masked
+from roaming.operators import ReadOnlyAdmin, Row, badge, clock, json_block, masked, table, without
+from roaming.pages import PageForm, ask, row_of
 from roaming.redaction import readable
 
 __all__ = [
@@ -19,11 +26,22 @@ __all__ = [
     "ChargingProfileAdmin",
     "CommandAdmin",
     "ProfileRequestAdmin",
+    "ReservationAdmin",
     "TransactionAdmin",
     "UnmatchedMessageAdmin",
 ]
 
 RESULT_COLOURS = {"ACCEPTED": "green", "": "grey"}
+RESERVATION_COLOURS = {
+    Reservation.State.REQUESTED: "amber",
+    Reservation.State.PLACED: "blue",
+    Reservation.State.USED: "green",
+    Reservation.State.EXPIRED: "grey",
+    Reservation.State.CANCELED: "grey",
+    Reservation.State.WITHDRAWN: "amber",
+    Reservation.State.REPLACED: "grey",
+    Reservation.State.FAILED: "red",
+}
 
 
 class StationRowsAdmin(ReadOnlyAdmin):
@@ -45,8 +63,8 @@ class CommandAdmin(ReadOnlyAdmin):
     list_select_related = ("party",)
     search_fields = ("decision_ref", "id")
     date_hierarchy = "created_at"
-    fields = ("id", "type", "party", "own_party", "progress", "outcome", "message", "decision_ref", "session", "response_url",
-              "correlation_id", "created_at", "expires_at", "answered_at")  # fmt: skip
+    fields = ("id", "type", "party", "own_party", "progress", "outcome", "message", "decision_ref", "session", "reservation",
+              "reserve_until", "response_url", "correlation_id", "created_at", "expires_at", "answered_at")  # fmt: skip
     readonly_fields = ("progress", "outcome")
 
     @display(description="State", ordering="state")
@@ -63,6 +81,116 @@ class CommandAdmin(ReadOnlyAdmin):
     def outcome(self, command: Command) -> SafeString:
         """What the partner was told in the end."""
         return badge(command.result or "not yet", RESULT_COLOURS.get(command.result, "amber"))
+
+
+@admin.register(Reservation)
+class ReservationAdmin(ReadOnlyAdmin):
+    """Bays kept for drivers of partners."""
+
+    operator_path = "session__own_party"
+    list_display = ("starts", "until", "evse", "location", "party", "ocpi_id", "progress", "keeper", "remark")
+    list_filter = ("state", "party", "location__depot", "is_at_station")
+    list_select_related = ("party", "evse", "location__depot", "session")
+    search_fields = ("ocpi_id", "session__id")
+    search_help_text = "The partner's reservation id, or the id of its session."
+    date_hierarchy = "starts_at"
+    actions_detail: ClassVar = ["cancel"]
+    fields = ("progress", "party", "location", "evse", "ocpi_id", "card", "starts", "until", "ended", "remark", "keeper",
+              "number", "session", "orders")  # fmt: skip
+    readonly_fields = ("progress", "card", "starts", "until", "ended", "remark", "keeper", "number", "orders")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: int) -> list[Any]:
+        """What is over cannot be canceled."""
+        row = self.get_object(request, str(object_id))
+        gone = () if row is not None and row.is_live else ("cancel",)
+        return without(gone, super().get_actions_detail(request, object_id))
+
+    @display(description="State", ordering="state")
+    def progress(self, reservation: Reservation) -> SafeString:
+        """The state as a coloured word."""
+        return badge(
+            reservation.get_state_display(), RESERVATION_COLOURS[Reservation.State(reservation.state)]
+        )
+
+    @display(description="Kept by")
+    def keeper(self, reservation: Reservation) -> str:
+        """Who turns others away."""
+        return (
+            "the station" if reservation.is_at_station else "Yardgate alone" if reservation.is_live else "–"
+        )
+
+    @display(description="From", ordering="starts_at")
+    def starts(self, reservation: Reservation) -> str:
+        """On the depot's clock."""
+        return clock(reservation.starts_at, _zone(reservation))
+
+    @display(description="Until", ordering="expires_at")
+    def until(self, reservation: Reservation) -> str:
+        """When it expires if nobody comes, on the depot's clock."""
+        return clock(reservation.expires_at, _zone(reservation))
+
+    @display(description="Ended")
+    def ended(self, reservation: Reservation) -> str:
+        """On the depot's clock."""
+        return clock(reservation.ended_at, _zone(reservation)) if reservation.ended_at else "not yet"
+
+    @display(description="Why it ended")
+    def remark(self, reservation: Reservation) -> str:
+        """In our words."""
+        return reservation.end_reason or "–"
+
+    @display(description="Number at the station")
+    def number(self, reservation: Reservation) -> int:
+        """The OCPP reservationId."""
+        return int(reservation.pk)
+
+    @display(description="Id tag ends in")
+    def card(self, reservation: Reservation) -> str:
+        """Whom the station lets in, masked."""
+        return masked(reservation.id_tag)
+
+    @display(description="Commands")
+    def orders(self, reservation: Reservation) -> SafeString:
+        """What the partner ordered about it, and what it was told."""
+        zone = _zone(reservation)
+        return table(
+            ("At", "Command", "Result", "Message"),
+            [
+                (clock(each.created_at, zone), each.type, each.result or "not yet", each.message or "–")
+                for each in Command.objects.filter(reservation=reservation).order_by("created_at")
+            ],
+        )
+
+    @action(description="Cancel this reservation", permissions=["act"], icon="event_busy")
+    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask, then take the bay back and tell the partner."""
+        row = row_of(self, request, object_id)
+
+        def verb(form: PageForm) -> str:
+            text = form.cleaned_data["reason"]
+            if not withdraw(reservation=row, reason=f"operator: {text}", message=text, now=timezone.now()):
+                raise ValueError("It is over already, or the partner has just replaced it: look at it again.")
+            return f"The {row} is canceled; the partner is told."
+
+        return ask(
+            self, request, row=row, title=f"Cancel the {row}?", verb=verb, form_class=CancelForm, submit="Cancel it",
+            is_harmful=True, text=["The driver may be on the way. The partner is told at once (CANCELED_RESERVATION), nothing is "
+                                   "billed, and the bay is free for others."],
+        )  # fmt: skip
+
+
+class CancelForm(PageForm):
+    """What the partner is told."""
+
+    reason = forms.CharField(
+        max_length=200,
+        label="Reason",
+        help_text="The partner reads it and may show it to the driver, e.g. Bay needed for a fleet vehicle.",
+    )
+
+
+def _zone(reservation: Reservation) -> ZoneInfo:
+    return ZoneInfo(reservation.location.depot.time_zone)
 
 
 @admin.register(Transaction)

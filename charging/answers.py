@@ -1,16 +1,48 @@
 """Answers of stations to the orders of charging, by the purpose that was given with the order."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from django.db import transaction
 from django.db.models import QuerySet
 
-from charging import profile_answers
+from charging import profile_answers, reservations
 from charging.commands import answered
 from charging.models import Command, Transaction
 from charging.outcomes import Outcome
 from ocpi import v221
+
+_Type = v221.CommandType
+_Result = v221.CommandResultType
+
+# The words of stations that mean something else than yes or no, by command (OCPP 1.6, chapter 7).
+_RESULTS: Mapping[str, Mapping[str, v221.CommandResultType]] = MappingProxyType(
+    {
+        _Type.RESERVE_NOW.value: {
+            "Occupied": _Result.EVSE_OCCUPIED,
+            "Faulted": _Result.EVSE_INOPERATIVE,
+            "Unavailable": _Result.EVSE_INOPERATIVE,
+        },
+        # It knows no such reservation: then none is in anybody's way any more.
+        _Type.CANCEL_RESERVATION.value: {"Rejected": _Result.ACCEPTED},
+        _Type.UNLOCK_CONNECTOR.value: {
+            "Unlocked": _Result.ACCEPTED,
+            "UnlockFailed": _Result.FAILED,
+            "NotSupported": _Result.NOT_SUPPORTED,
+        },
+    }
+)
+# What a station without the message comes down to: we keep reservations ourselves (ADR 12).
+_LACKING: Mapping[str, v221.CommandResultType] = MappingProxyType(
+    {
+        _Type.RESERVE_NOW.value: _Result.ACCEPTED,
+        _Type.CANCEL_RESERVATION.value: _Result.ACCEPTED,
+        _Type.UNLOCK_CONNECTOR.value: _Result.NOT_SUPPORTED,
+    }
+)
+_NOT_THERE = frozenset({"NotImplemented", "NotSupported"})
 
 
 def station_answered(*, purpose: str, outcome: Outcome, now: datetime) -> None:
@@ -28,7 +60,8 @@ def station_answered(*, purpose: str, outcome: Outcome, now: datetime) -> None:
 
 
 def _command_answered(command_id: uuid.UUID, outcome: Outcome, now: datetime) -> None:
-    result = command_result(outcome)
+    kind = Command.objects.values_list("type", flat=True).get(pk=command_id)
+    result = command_result(outcome, kind=kind)
     # The Transaction before the Command (charging/locks.py).
     with transaction.atomic():
         if is_refusal(outcome):
@@ -36,7 +69,10 @@ def _command_answered(command_id: uuid.UUID, outcome: Outcome, now: datetime) ->
             _forget_stop(
                 Transaction.objects.filter(session__in=stopping.values("session"), stop_cause="PARTNER")
             )
-        answered(command_id=command_id, result=result, message=outcome.error, now=now)
+        message = "" if result is _Result.ACCEPTED else outcome.error
+        answered(command_id=command_id, result=result, message=message, now=now)
+        if kind == _Type.RESERVE_NOW.value and outcome.status == "Accepted":
+            reservations.station_keeps(command_id=command_id, now=now)
 
 
 def is_refusal(outcome: Outcome) -> bool:
@@ -49,12 +85,12 @@ def _forget_stop(rows: QuerySet[Transaction]) -> None:
     rows.filter(stopped_at__isnull=True).update(stop_cause="")
 
 
-def command_result(outcome: Outcome) -> v221.CommandResultType:
-    """The word that OCPI has for a station's answer (mod_commands, CommandResultType)."""
+def command_result(outcome: Outcome, *, kind: str) -> v221.CommandResultType:
+    """The word that OCPI has for a station's answer to a command (mod_commands, CommandResultType)."""
     if outcome.is_timeout:
-        return v221.CommandResultType.TIMEOUT
+        return _Result.TIMEOUT
     if outcome.error:
-        return v221.CommandResultType.FAILED
-    if outcome.status == "Accepted":
-        return v221.CommandResultType.ACCEPTED
-    return v221.CommandResultType.REJECTED
+        is_lacking = outcome.error_code in _NOT_THERE
+        return _LACKING.get(kind, _Result.FAILED) if is_lacking else _Result.FAILED
+    usual = _Result.ACCEPTED if outcome.status == "Accepted" else _Result.REJECTED
+    return _RESULTS.get(kind, {}).get(outcome.status, usual)

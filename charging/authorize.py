@@ -20,6 +20,7 @@ from access.reasons import ID_TAG_STATUS_16
 from access.services import Verdict, decide_start
 from charging.cards import INVALID, TapAnswer, is_charging_elsewhere, known_here, may_stop_here, parent_of
 from charging.models import Authorization
+from charging.reservations import held_by
 from locations.models import EVSE, Location
 from ocpi import codec, v221
 from ocpi.headers import PartyId
@@ -204,7 +205,9 @@ def _ask(held: _Tap, cards: Sequence[_Card], locations: Sequence[Location]) -> T
 
 def _fence(held: _Tap, card: _Card, locations: Sequence[Location]) -> tuple[Location, Verdict]:
     """The first pool of the station that admits the card, or the last that does not."""
+    uid = card.token.uid if card.token else held.id_tag
     for location in locations:
+        reserved = held_by(party=card.party, uid=uid, location=location)
         verdict = decide_start(
             request=StartRequest(
                 source="RFID",
@@ -216,6 +219,7 @@ def _fence(held: _Tap, card: _Card, locations: Sequence[Location]) -> tuple[Loca
             location=location,
             now=held.at,
             at_station=True,
+            reservation=reserved.session if reserved is not None else None,
         )
         if isinstance(verdict.outcome, Allow):
             break

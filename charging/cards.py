@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import QuerySet
 
+from charging import reservations
 from charging.models import Command, Transaction
 from ocpi import codec, v221
 from roaming.models import Party
@@ -38,6 +39,9 @@ def known_here(*, station_identity: str, id_tag: str, at: datetime) -> TapAnswer
     waiting = waiting_for_card(station_identity=station_identity, id_tag=id_tag, at=at)
     if waiting is not None:
         return TapAnswer("Accepted", waiting.must_end_by, parent_of(waiting.party, waiting.token_group))
+    kept = kept_without_question(station_identity=station_identity, id_tag=id_tag, at=at)
+    if kept is not None:
+        return TapAnswer("Accepted", kept.must_end_by, parent_of(kept.party, kept.token_group))
     running = _running(station_identity).filter(id_tag__iexact=id_tag).first()
     if running is None:
         return None
@@ -81,6 +85,20 @@ def waiting_for_card(*, station_identity: str, id_tag: str, at: datetime) -> Ses
         created_at__gte=at - COMMAND_STANDS_FOR,
     ).select_related("party", "evse")
     return next((each for each in waiting if _is_card(each)), None)
+
+
+def kept_without_question(*, station_identity: str, id_tag: str, at: datetime) -> Session | None:
+    """The reserved session that this tag may begin: a tag of ours, or a card that the partner has ordered to start.
+
+    A card that simply comes is asked for like any other (CDR-22).
+    """
+    kept = reservations.kept_for(station_identity=station_identity, id_tag=id_tag)
+    if kept is None:
+        return None
+    is_ours = reservations.has_own_tag(kept)
+    if is_ours or reservations.is_commanded(kept.session, since=at - COMMAND_STANDS_FOR):
+        return kept.session
+    return None
 
 
 def is_charging_elsewhere(

@@ -2,7 +2,8 @@
 
     StationCall  >  Transaction  >  Command  >  bays (the Location's row)  >  card  >  Session  >  feeds
 
-A ProfileRequest stands where a Command does, and the ChargingProfile of its session behind it.
+A ProfileRequest stands where a Command does, and the ChargingProfile of its session behind it. A Reservation has no
+place of its own: it is written by whoever holds its Location's row.
 
 A station's message begins at its Transaction, an answer at its StationCall; both may then need the bay, the session
 and at last a place in a feed (sessions/feed.py). Whoever needs two of these takes the one further left first,

@@ -3,10 +3,13 @@
 import uuid
 from typing import ClassVar
 
+from django.contrib.postgres.constraints import ExclusionConstraint
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models import F, Func, Value
+from django.db.models.functions import Now, Upper
 
 from charging.profile_models import ChargingProfile, ProfileRequest
+from locations.models import EVSE, Location
 from roaming.models import Party
 from sessions.models import Session
 
@@ -15,9 +18,87 @@ __all__ = [
     "ChargingProfile",
     "Command",
     "ProfileRequest",
+    "Reservation",
     "Transaction",
     "UnmatchedMessage",
 ]
+
+
+class Reservation(models.Model):
+    """One bay kept for one driver of a partner (RESERVE_NOW), from now until it expires.
+
+    Its key is the reservationId that stations know: partners' own ids never reach them (CMD-21). It is written
+    only under the lock of its Location.
+    """
+
+    class State(models.TextChoices):
+        REQUESTED = "REQUESTED", "asked of the station"
+        PLACED = "PLACED", "in force"
+        USED = "USED", "used: charging began"
+        EXPIRED = "EXPIRED", "expired unused"
+        CANCELED = "CANCELED", "canceled by the partner"
+        WITHDRAWN = "WITHDRAWN", "canceled by us"
+        REPLACED = "REPLACED", "replaced by the partner"
+        FAILED = "FAILED", "refused by the station"
+
+    LIVE = (State.REQUESTED, State.PLACED)
+
+    id = models.AutoField(primary_key=True, help_text="The OCPP reservationId.")
+    party = models.ForeignKey(Party, on_delete=models.PROTECT, related_name="reservations")
+    location = models.ForeignKey(Location, on_delete=models.PROTECT, related_name="+")
+    evse = models.ForeignKey(EVSE, on_delete=models.PROTECT, related_name="reservations")
+    session = models.OneToOneField(Session, on_delete=models.PROTECT, related_name="reservation")
+    ocpi_id = models.CharField("reservation id", max_length=36, help_text="The partner's own id.")
+    id_tag = models.CharField(
+        max_length=20, help_text="Whom the station lets in: the driver's card, or a tag of ours."
+    )
+    state = models.CharField(max_length=9, choices=State, default=State.REQUESTED)
+    is_at_station = models.BooleanField(
+        default=False, help_text="The station keeps the bay too; otherwise only our own decisions do."
+    )
+    starts_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end_reason = models.CharField(max_length=100, blank=True, help_text="Why it ended, in our words.")
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                "party",
+                "location",
+                Upper("ocpi_id"),
+                condition=models.Q(state__in=["REQUESTED", "PLACED"]),
+                name="reservation_one_per_id",
+            ),
+            # A range of one number instead of "=": the latter would need the extension btree_gist.
+            ExclusionConstraint(
+                name="reservation_no_overlap",
+                expressions=[
+                    (Func(F("evse_id"), F("evse_id"), Value("[]"), function="int8range"), "&&"),
+                    (Func(F("starts_at"), F("expires_at"), function="tstzrange"), "&&"),
+                ],
+                condition=models.Q(state__in=["REQUESTED", "PLACED"]),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(expires_at__gt=models.F("starts_at")), name="reservation_ends_after_start"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["expires_at"],
+                name="reservation_live",
+                condition=models.Q(state__in=["REQUESTED", "PLACED"]),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"reservation of {self.evse} by {self.party}"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it keeps its bay."""
+        return self.state in self.LIVE
 
 
 class Command(models.Model):
@@ -35,6 +116,12 @@ class Command(models.Model):
     state = models.CharField(max_length=8, choices=State)
     session = models.ForeignKey(
         Session, null=True, blank=True, on_delete=models.PROTECT, related_name="commands"
+    )
+    reservation = models.ForeignKey(
+        Reservation, null=True, blank=True, on_delete=models.PROTECT, related_name="commands"
+    )
+    reserve_until = models.DateTimeField(
+        null=True, blank=True, help_text="RESERVE_NOW: the expiry that it asks for."
     )
     id_tag = models.CharField(
         max_length=20, blank=True, help_text="START_SESSION: the id tag given to the station."

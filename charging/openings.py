@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from access.decisions import Allow
 from access.models import Decision, Grant
 from locations.models import EVSE, Location
-from locations.services import set_serving
+from locations.services import set_reserved, set_serving
 from locations.wire import cdr_location
 from ocpi import codec, v221
 from roaming.models import Party
@@ -14,6 +15,13 @@ from sessions.models import Session
 from sessions.services import OpenSession, open_session
 from tariffs.choice import is_valid
 from tariffs.models import Tariff
+
+
+class Permit(NamedTuple):
+    """A yes of access, and its receipt."""
+
+    allow: Allow
+    receipt: Decision
 
 
 @dataclass(frozen=True)
@@ -39,10 +47,21 @@ class Guest:
 
 @dataclass(frozen=True)
 class Start:
-    """When it starts: no meter value yet means that the session waits for the station (PENDING)."""
+    """When it starts: no meter value yet means that the session waits for the station (PENDING).
+
+    `is_reserved`: it only keeps the bay for its driver (RESERVATION).
+    """
 
     at: datetime
     meter_start_wh: int | None = None
+    is_reserved: bool = False
+
+    @property
+    def status(self) -> v221.SessionStatus:
+        """The status in which such a session opens."""
+        if self.is_reserved:
+            return v221.SessionStatus.RESERVATION
+        return v221.SessionStatus.PENDING if self.meter_start_wh is None else v221.SessionStatus.ACTIVE
 
 
 def open_for(
@@ -61,7 +80,10 @@ def open_for(
     grant = Grant.objects.select_related("tariff").get(pk=int(allow.grant_id))
     location: Location = evse.location
     # Bays are locked before sessions, everywhere; when the session is refused, this is undone with it.
-    set_serving(evse=evse, party=guest.party, now=now)
+    if start.is_reserved:
+        set_reserved(evse=evse, is_reserved=True, now=now)
+    else:
+        set_serving(evse=evse, party=guest.party, now=now)
     return open_session(
         facts=OpenSession(
             own_party=location.depot.operator,
@@ -69,7 +91,7 @@ def open_for(
             location=location,
             evse=evse,
             connector_id=connector.ocpi_id,
-            status=v221.SessionStatus.PENDING if start.meter_start_wh is None else v221.SessionStatus.ACTIVE,
+            status=start.status,
             cdr_token=guest.cdr_token,
             token_group=guest.token.group_id or "",
             auth_method=guest.auth_method,

@@ -12,6 +12,8 @@ class Outcome:
     status: str = ""
     error: str = ""
     is_timeout: bool = False
+    error_code: str = ""
+    """That of a CALLERROR."""
     is_unable: bool = False
     """The station was not built for this order at all."""
     limits: Schedule | None = None

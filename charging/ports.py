@@ -26,6 +26,32 @@ class ChargerGateway(Protocol):
     def stop(self, *, station_identity: str, transaction_id: int, purpose: str, not_after: datetime) -> None:
         """Ask the station to stop a transaction; never sent after `not_after`."""
 
+    def reserve(
+        self,
+        *,
+        station_identity: str,
+        ocpp_connector: int,
+        reservation_id: int,
+        id_tag: str,
+        expires_at: datetime,
+        purpose: str,
+        not_after: datetime,
+    ) -> None:
+        """Ask the station to keep a connector for an id tag; never sent after `not_after`.
+
+        A reservation that it knows by the same number is replaced.
+        """
+
+    def cancel_reservation(
+        self, *, station_identity: str, reservation_id: int, purpose: str, not_after: datetime
+    ) -> None:
+        """Ask the station to give up a reservation; never sent after `not_after`. Empty purpose: nobody waits."""
+
+    def unlock(
+        self, *, station_identity: str, ocpp_connector: int, purpose: str, not_after: datetime
+    ) -> None:
+        """Ask the station to unlock a connector, which ends what charges there; never sent after `not_after`."""
+
     def rate_units(self, *, station_identity: str) -> tuple[v221.ChargingRateUnit, ...]:
         """Units in which the station takes limits, as far as is known; none: it has said that it takes no limits."""
 

@@ -11,31 +11,39 @@ from django.db import transaction
 from access.decisions import Allow, Source, StartRequest
 from access.reasons import ID_TAG_STATUS_16
 from access.services import decide_start
-from charging import orphans
+from charging import orphans, reservations
 from charging.authorize import tap
-from charging.cards import command_of, is_charging_elsewhere, parent_of, waiting_for_card
+from charging.cards import (
+    command_of,
+    is_charging_elsewhere,
+    kept_without_question,
+    parent_of,
+    waiting_for_card,
+)
 from charging.locks import lock_bay, lock_bay_of, lock_card, lock_session
 from charging.models import Authorization, Command, Transaction
 from charging.moments import TOLERANCE, is_possible, possible
-from charging.openings import Guest, Start, open_for
+from charging.openings import Guest, Permit, Start, open_for
 from locations.models import EVSE
 from ocpi import codec, v221
 from sessions.models import Session
-from sessions.services import EvseTaken, activate_session, note_anomaly
+from sessions.services import EvseTaken, activate_session, note_anomaly, set_terms
 
 REFUSED = "Invalid"
+_WAITING = (v221.SessionStatus.PENDING.value, v221.SessionStatus.RESERVATION.value)
 Opened = tuple[Session | None, str]
 
 
 @dataclass(frozen=True)
 class Begin:
-    """A StartTransaction as the station sent it (OCPP 1.6, 4.8); Wh."""
+    """A StartTransaction as the station sent it (OCPP 1.6, 4.8); Wh. `reservation_id`: what it took up."""
 
     station_identity: str
     ocpp_connector: int
     id_tag: str
     at: datetime
     meter_start_wh: int
+    reservation_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -92,9 +100,17 @@ def started(*, begin: Begin, now: datetime) -> BeginAnswer:
     with transaction.atomic():
         row, is_new = Transaction.objects.get_or_create(**_key(begin), defaults={"id_tag_status": refusal})
         if is_new:
+            _note_reservation(begin)
             row.session, row.id_tag_status = _session_for(case, refusal)
             row.save(update_fields=["session", "id_tag_status"])
         return _answer(row)
+
+
+def _note_reservation(begin: Begin) -> None:
+    if begin.reservation_id is not None:
+        reservations.station_used(
+            reservation_id=begin.reservation_id, station_identity=begin.station_identity
+        )
 
 
 def _key(begin: Begin) -> dict[str, object]:
@@ -124,7 +140,7 @@ def _evse(begin: Begin) -> EVSE | None:
 
 
 def _is_expected(case: _Case) -> bool:
-    return bool(_command(case) or _waiting(case) or _authorization(case))
+    return bool(_command(case) or _waiting(case) or _kept(case) or _authorization(case))
 
 
 def _session_for(case: _Case, refusal: str) -> Opened:
@@ -137,6 +153,11 @@ def _session_for(case: _Case, refusal: str) -> Opened:
     waiting = _waiting(case)
     if waiting is not None:
         session = _activated(replace(case, not_before=waiting.created_at), waiting)
+        if session is not None:
+            return session, "Accepted"
+    kept = _kept(case)
+    if kept is not None:
+        session = _activated(replace(case, not_before=kept.created_at), kept)
         if session is not None:
             return session, "Accepted"
     authorization = _authorization(case)
@@ -162,6 +183,13 @@ def _waiting(case: _Case) -> Session | None:
     waiting = waiting_for_card(station_identity=begin.station_identity, id_tag=begin.id_tag, at=case.at)
     is_here = waiting is not None and case.evse is not None and waiting.evse_id == case.evse.pk
     return waiting if is_here else None
+
+
+def _kept(case: _Case) -> Session | None:
+    begin = case.begin
+    kept = kept_without_question(station_identity=begin.station_identity, id_tag=begin.id_tag, at=case.at)
+    is_here = kept is not None and case.evse is not None and kept.evse_id == case.evse.pk
+    return kept if is_here else None
 
 
 def _authorization(case: _Case) -> Authorization | None:
@@ -198,14 +226,21 @@ def _commanded(case: _Case, evse: EVSE, command: Command) -> Opened:
     return _decided(case, evse, guest, "START_SESSION")
 
 
-def _activated(case: _Case, session: Session) -> Session | None:
-    """The session made ACTIVE; None when it does not wait for its start any more."""
+def _activated(case: _Case, session: Session, guest: Guest | None = None) -> Session | None:
+    """The session made ACTIVE, as the guest that came was authorized; None when it waits for no start any more."""
     lock_bay_of(session)
     row = lock_session(session)
-    if row.status != v221.SessionStatus.PENDING.value:
+    if row.status not in _WAITING:
         return None
+    if row.status == v221.SessionStatus.RESERVATION.value:
+        reservations.use(session=row, now=case.now)
     active = activate_session(
-        session=row, started_at=case.at, meter_start_wh=case.begin.meter_start_wh, now=case.now
+        session=row,
+        started_at=case.at,
+        meter_start_wh=case.begin.meter_start_wh,
+        auth_method=guest.auth_method if guest is not None else None,
+        authorization_reference=guest.authorization_reference if guest is not None else None,
+        now=case.now,
     )
     _note_clock(case, active)
     return active
@@ -251,6 +286,8 @@ def _authorized(case: _Case, evse: EVSE, authorization: Authorization) -> Opened
 def _decided(case: _Case, evse: EVSE, guest: Guest, source: Source) -> Opened:
     # Locked before anything is looked at: two starts at one pool never share the last place of a grant.
     lock_bay(location_id=evse.location_id)
+    held = reservations.held_by(party=guest.party, uid=guest.token.uid, location=evse.location)
+    reserved = held.session if held is not None and held.evse_id == evse.pk else None
     verdict = decide_start(
         request=StartRequest(
             source=source,
@@ -263,9 +300,12 @@ def _decided(case: _Case, evse: EVSE, guest: Guest, source: Source) -> Opened:
         location=evse.location,
         now=case.at,
         at_station=True,
+        reservation=reserved,
     )
     if not isinstance(verdict.outcome, Allow):
         return None, ID_TAG_STATUS_16[verdict.outcome.reason]
+    if reserved is not None:
+        return _arrived(case, reserved, guest, Permit(verdict.outcome, verdict.receipt))
     try:
         with transaction.atomic():
             session = open_for(
@@ -280,6 +320,19 @@ def _decided(case: _Case, evse: EVSE, guest: Guest, source: Source) -> Opened:
         return None, "ConcurrentTx"
     _note_clock(case, session)
     return session, "Accepted"
+
+
+def _arrived(case: _Case, reserved: Session, guest: Guest, permit: Permit) -> Opened:
+    """The driver whose bay it is: the reserved session goes on, on the terms of today's decision (SES-14)."""
+    set_terms(
+        session=reserved,
+        must_end_by=permit.allow.must_end_by,
+        grant_ref=permit.receipt.grant_ref,
+        decision_ref=permit.receipt.ref,
+        now=case.now,
+    )
+    session = _activated(replace(case, not_before=reserved.created_at), reserved, guest)
+    return (session, "Accepted") if session is not None else (None, "ConcurrentTx")
 
 
 def _note_clock(case: _Case, session: Session) -> None:

@@ -8,6 +8,7 @@ from charging.locks import lock_transaction
 from charging.models import Transaction
 from charging.moments import possible, without_skew
 from charging.orphans import keep_alive, mark_orphans
+from charging.reservations import withdraw_at
 from locations.services import report_status, set_online
 from ocpi import v221
 from sessions.services import resume_ev, suspend_ev
@@ -25,6 +26,7 @@ STATUS_16 = {
     "Faulted": v221.Status.OUTOFORDER,
 }
 RUNNING = frozenset({"Charging", "SuspendedEV", "SuspendedEVSE"})
+BROKEN = frozenset({"Faulted", "Unavailable"})
 
 
 def connected(*, station_identity: str, now: datetime) -> None:
@@ -70,7 +72,9 @@ def connector_status(
     )
     if is_newer:
         # A transaction of its own: it begins further left in the order of locks (charging/locks.py).
-        if status == "Available":
+        if status in BROKEN:
+            withdraw_at(station_identity=station_identity, ocpp_connector=ocpp_connector, now=now)
+        elif status == "Available":
             mark_orphans(
                 station_identity=station_identity, ocpp_connector=ocpp_connector, at=heard_at, now=now
             )

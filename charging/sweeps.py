@@ -1,4 +1,5 @@
-"""What time alone makes due at the bay: silent commands, cars that never came, ends of windows, lost stops.
+"""What time alone makes due at the bay: silent commands, cars that never came, ends of windows, lost stops,
+reservations that are over.
 
 Every function may run any number of times and beside itself: rows are locked, and a second look finds nothing.
 """
@@ -9,10 +10,12 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from charging import reservations
 from charging.active_profiles import tell_changes
 from charging.commands import drop_pending, expire_commands
 from charging.locks import lock_transaction
 from charging.models import Transaction
+from charging.orders import PLUG_IN_TIMEOUT
 from charging.orphans import close_orphans
 from charging.ports import charger_gateway
 from charging.profile_answers import expire_requests
@@ -21,8 +24,6 @@ from sessions.models import Session
 
 log = logging.getLogger(__name__)
 
-# A station drops an accepted remote start after its own ConnectionTimeOut without a word (charging.md 5.4).
-PLUG_IN_TIMEOUT = timedelta(seconds=135)
 STOP_RETRY = timedelta(seconds=30)
 
 
@@ -31,6 +32,8 @@ def sweep(*, now: datetime) -> None:
     expire_commands(now=now)
     expire_requests(now=now)
     tell_changes(now=now)
+    reservations.expire_due(now=now)
+    reservations.withdraw_fenced(now=now)
     drop_starts_that_never_came(now=now)
     stop_sessions_that_must_end(now=now)
     close_orphans(now=now)

@@ -1,5 +1,6 @@
 """The OCPI face of commands (mod_commands, Receiver)."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -7,19 +8,23 @@ from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
 
-from charging.commands import Order, Reply, start_session, stop_session
+from charging.commands import start_session, stop_session
+from charging.orders import Order, Reply
+from charging.reserving import cancel_reservation, reserve_now
+from charging.unlocking import unlock_connector
 from ocpi import codec, v221
 from ocpi.http import respond
 from ocpi.status import invalid
 from ocpi.views import OcpiView
 from roaming.approved import require_approved
 
-TYPES: dict[v221.CommandType, type[Any]] = {
-    v221.CommandType.START_SESSION: v221.StartSession,
-    v221.CommandType.STOP_SESSION: v221.StopSession,
-    v221.CommandType.RESERVE_NOW: v221.ReserveNow,
-    v221.CommandType.CANCEL_RESERVATION: v221.CancelReservation,
-    v221.CommandType.UNLOCK_CONNECTOR: v221.UnlockConnector,
+# Each command by its object and the verb that carries it out.
+VERBS: dict[v221.CommandType, tuple[type[Any], Callable[..., Reply]]] = {
+    v221.CommandType.START_SESSION: (v221.StartSession, start_session),
+    v221.CommandType.STOP_SESSION: (v221.StopSession, stop_session),
+    v221.CommandType.RESERVE_NOW: (v221.ReserveNow, reserve_now),
+    v221.CommandType.CANCEL_RESERVATION: (v221.CancelReservation, cancel_reservation),
+    v221.CommandType.UNLOCK_CONNECTOR: (v221.UnlockConnector, unlock_connector),
 }
 
 
@@ -30,11 +35,12 @@ class CommandView(OcpiView):
 
     def post(self, request: Request, command: str) -> HttpResponse:
         """Decode, check where the result may go, carry out."""
-        kind = next((kind for kind in TYPES if kind.value == command), None)
+        kind = next((kind for kind in VERBS if kind.value == command), None)
         if kind is None:
-            known = ", ".join(kind.value for kind in TYPES)
+            known = ", ".join(kind.value for kind in VERBS)
             raise invalid(f"command: '{command[:40]}' is not one of {known}")
-        body = codec.decode(TYPES[kind], self.payload)
+        shape, verb = VERBS[kind]
+        body = codec.decode(shape, self.payload)
         caller = self.caller
         try:
             require_approved(
@@ -50,13 +56,5 @@ class CommandView(OcpiView):
             response_url=body.response_url,
             correlation_id=request.META["ocpi.correlation_id"],
         )
-        reply = self._carry_out(kind, order, body)
+        reply = verb(order=order, request=body, now=timezone.now())
         return respond(reply.response, status_code=reply.status_code, message=reply.status_message)
-
-    def _carry_out(self, kind: v221.CommandType, order: Order, body: Any) -> Reply:
-        now = timezone.now()
-        if kind is v221.CommandType.START_SESSION:
-            return start_session(order=order, request=body, now=now)
-        if kind is v221.CommandType.STOP_SESSION:
-            return stop_session(order=order, request=body, now=now)
-        return Reply(v221.CommandResponse(result=v221.CommandResponseType.NOT_SUPPORTED, timeout=0))

@@ -17,8 +17,8 @@ OPERATORS = {
                 "obligation": "view change", "attempt": "view", "credentialstoken": "view",
                 "finding": "view", "comparison": "view"},
     "charging_sessions": {"session": "view", "meterreading": "view"},
-    "charging": {"command": "view", "transaction": "view", "authorization": "view", "unmatchedmessage": "view",
-                 "chargingprofile": "view", "profilerequest": "view"},
+    "charging": {"command": "view", "reservation": "view change", "transaction": "view", "authorization": "view",
+                 "unmatchedmessage": "view", "chargingprofile": "view", "profilerequest": "view"},
     "chargers": {"station": "view add change", "stationcall": "view"},
     "cdrs": {"cdr": "view", "review": "view", "creditrequest": "view"},
 }  # fmt: skip

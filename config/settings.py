@@ -198,6 +198,8 @@ TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)
 # A hub asks a platform that it has not heard of for so long whether it is still there.
 HUB_PRESENCE_SECONDS = env.float("HUB_PRESENCE_SECONDS", default=300.0)
 REALTIME_AUTHORIZATION_SECONDS = env.float("REALTIME_AUTHORIZATION_SECONDS", default=3.0)
+# A reservation lasts this long at most, from its first RESERVE_NOW, whatever the grant allows.
+RESERVATION_MAX_MINUTES = env.int("RESERVATION_MAX_MINUTES", default=120)
 # A known, valid card whose whitelist says ALLOWED: ask its owner at each tap (on), or use what it told us (off).
 REALTIME_WHEN_ALLOWED = env.bool("REALTIME_WHEN_ALLOWED", default=False)
 COMMAND_TIMEOUT_SECONDS = env.int("COMMAND_TIMEOUT_SECONDS", default=45)

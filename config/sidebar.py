@@ -14,6 +14,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Bay pools", "grid_view", "locations.location"),
             ("Bays", "ev_station", "locations.evse"),
             ("Sessions", "bolt", "charging_sessions.session"),
+            ("Reservations", "event_seat", "charging.reservation"),
         ),
     ),
     (

@@ -83,6 +83,8 @@ def _state(evse: EVSE, guest: Guest | None) -> tuple[str, str]:
         return "Serving a guest", "blue"
     if not evse.is_online:
         return "Unknown, station is away", "red"
+    if evse.is_reserved:
+        return "Reserved for a guest", "violet"
     return _WORDS[status]
 
 

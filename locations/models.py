@@ -131,6 +131,11 @@ class EVSE(models.Model):
         related_name="+",
         help_text="Partner whose session is live here; that partner sees CHARGING whatever the mask.",
     )
+    is_reserved = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="A partner's driver has it reserved: everybody sees RESERVED, whatever the station can say.",
+    )
     is_removed = models.BooleanField(default=False, help_text="Final: shown as REMOVED for ever.")
 
     class Meta:

@@ -29,13 +29,17 @@ Stamped = TypeVar("Stamped", v221.EVSE, v221.Connector)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BayState:
-    """What the status of a bay follows from; `serving_party` is the key of the party whose session is live there."""
+    """What the status of a bay follows from; `serving_party` is the key of the party whose session is live there.
+
+    `is_reserved`: kept for a driver, also where the station itself does not know of it.
+    """
 
     device_status: v221.Status
     is_removed: bool = False
     is_online: bool = True
     offline_since: datetime | None = None
     serving_party: int | None = None
+    is_reserved: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +80,7 @@ def shown_status(state: BayState, publication: Publication, *, viewer: int, at: 
         at,
         device_status=device_status(state, at),
         own_session=state.serving_party == viewer,
-        # What the fleet or a reservation holds, the bay itself reports as RESERVED.
-        held=False,
+        held=state.is_reserved,
     )
 
 

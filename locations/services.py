@@ -47,11 +47,11 @@ WITH bay AS (
     UPDATE {_EVSES} SET device_status = %s, ocpp_status = %s, device_status_at = %s
     WHERE station_identity = %s AND ocpp_connector = %s AND NOT is_removed
       AND (device_status_at IS NULL OR device_status_at <= %s)
-    RETURNING uid, is_removed, is_online, offline_since, serving_party_id
+    RETURNING uid, is_removed, is_online, offline_since, serving_party_id, is_reserved
 )
 SELECT bay.*, {COLUMNS} FROM bay LEFT JOIN {PartnerView._meta.db_table} v ON v.location_id = %s ORDER BY v.id
 """
-_BAY_COLUMNS = 5
+_BAY_COLUMNS = 6
 
 
 def report_status(
@@ -78,13 +78,14 @@ def report_status(
         rows = rawsql.fetch(_REPORT, [status.value, ocpp_status, at, *bay, at, place.pk])
         if not rows:
             return False
-        uid, is_removed, is_online, offline_since, serving_party = rows[0][:_BAY_COLUMNS]
+        uid, is_removed, is_online, offline_since, serving_party, is_reserved = rows[0][:_BAY_COLUMNS]
         state = BayState(
             device_status=status,
             is_removed=is_removed,
             is_online=is_online,
             offline_since=offline_since,
             serving_party=serving_party,
+            is_reserved=is_reserved,
         )
         # A bay that nobody is shown comes as one row without a view.
         views = [View(*row[_BAY_COLUMNS:]) for row in rows if row[_BAY_COLUMNS] is not None]
@@ -104,9 +105,18 @@ def set_online(*, station_identity: str, is_online: bool, now: datetime) -> None
 
 def set_serving(*, evse: EVSE, party: Party | None, now: datetime) -> None:
     """Note whose session is live at a bay: that partner sees CHARGING whatever the hour (None: nobody's)."""
+    _set_use(evse, now, serving_party=party, is_reserved=False)
+
+
+def set_reserved(*, evse: EVSE, is_reserved: bool, now: datetime) -> None:
+    """Keep a bay for a driver, or let it go: all partners see RESERVED until then, the driver's own too."""
+    _set_use(evse, now, is_reserved=is_reserved)
+
+
+def _set_use(evse: EVSE, now: datetime, **changes: Party | bool | None) -> None:
     with transaction.atomic():
         location = _locked(evse.location_id)
-        EVSE.objects.filter(pk=evse.pk).update(serving_party=party)
+        EVSE.objects.filter(pk=evse.pk).update(**changes)
         state = bay_state(EVSE.objects.get(pk=evse.pk))
         _status_changed(Place.of(location), evse.uid, state, views_of(location.pk), now)
 
@@ -115,7 +125,7 @@ def remove_evse(*, evse: EVSE, now: datetime) -> None:
     """Take a bay out of service for good: partners see it as REMOVED for ever (LOC-06, LOC-07)."""
     with transaction.atomic():
         location = _locked(evse.location_id)
-        EVSE.objects.filter(pk=evse.pk).update(is_removed=True, serving_party=None)
+        EVSE.objects.filter(pk=evse.pk).update(is_removed=True, serving_party=None, is_reserved=False)
         rerender(location, location_facts(location), views_of(location.pk), now)
 
 

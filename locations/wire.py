@@ -78,6 +78,7 @@ def bay_state(evse: EVSE) -> BayState:
         is_online=evse.is_online,
         offline_since=evse.offline_since,
         serving_party=evse.serving_party_id,
+        is_reserved=evse.is_reserved,
     )
 
 

@@ -41,7 +41,13 @@ class Session(models.Model):
     )
     cdr_location = models.BinaryField(help_text="The v221.CdrLocation at the start, as JSON bytes.")
     started_at = models.DateTimeField(
-        help_text="PENDING: creation; from ACTIVE on: start of the transaction."
+        help_text="PENDING, RESERVATION: creation; from ACTIVE on: start of the transaction."
+    )
+    reserved_from = models.DateTimeField(
+        null=True, blank=True, help_text="Start of the reservation that it began with; empty: there was none."
+    )
+    is_reservation_expired = models.BooleanField(
+        default=False, help_text="The driver let the reservation pass: RESERVATION_EXPIRES prices it."
     )
     ended_at = models.DateTimeField(null=True, blank=True)
     meter_start_wh = models.BigIntegerField(null=True, blank=True)
@@ -94,7 +100,7 @@ class Session(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["evse"],
-                condition=models.Q(status__in=["PENDING", "ACTIVE"]),
+                condition=models.Q(status__in=["PENDING", "ACTIVE", "RESERVATION"]),
                 name="session_one_live_per_evse",
             ),
             models.CheckConstraint(condition=models.Q(kwh__range=(0, 1_000_000)), name="session_kwh_sane"),
@@ -111,6 +117,11 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return f"{self.evse} {self.started_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def is_unused_reservation(self) -> bool:
+        """Whether it is a reservation and no more: no transaction has begun under it."""
+        return self.reserved_from is not None and self.meter_start_wh is None
 
 
 class MeterReading(models.Model):

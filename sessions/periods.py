@@ -19,7 +19,7 @@ import msgspec
 from ocpi import v221
 from tariffs.bill import CannotPrice
 from tariffs.choice import TariffChange
-from tariffs.cutting import cut
+from tariffs.cutting import cut, reserved
 from tariffs.pricing import price
 from tariffs.rounding import exactly, hours_of, plain
 
@@ -116,11 +116,13 @@ def progress(
     readings: Sequence[Reading],
     suspended_ev_from: datetime | None,
     changes: Sequence[TariffChange] = (),
+    reserved_from: datetime | None = None,
 ) -> Progress:
     """Return energy, periods and cost over ``readings``, the whole ``curve`` of a session so far.
 
-    The periods are those of the tariff, further divided every quarter of an hour. Without a tariff, or with
-    one that cannot be applied, the cost is unknown and the periods say only what was measured.
+    From ``reserved_from`` until the first reading the bay was reserved for it. The periods are those of the
+    tariff, further divided every quarter of an hour. Without a tariff, or with one that cannot be applied, the
+    cost is unknown and the periods say only what was measured.
     """
     start, stop = readings[0], readings[-1]
     energy_kwh = kwh(stop.energy_wh - start.energy_wh)
@@ -134,10 +136,15 @@ def progress(
             readings=readings,
             suspended_ev_from=suspended_ev_from,
             changes=changes,
+            reserved_from=reserved_from,
         )
         if tariffs:
             total_cost = price(
-                tariffs=tariffs, charging_periods=periods, start=start.at, end=stop.at, time_zone=time_zone
+                tariffs=tariffs,
+                charging_periods=periods,
+                start=periods[0].start_date_time,
+                end=stop.at,
+                time_zone=time_zone,
             ).total_cost
     except CannotPrice:
         periods = (_measured(start, stop),)
@@ -151,22 +158,28 @@ def priced_periods(
     readings: Sequence[Reading],
     suspended_ev_from: datetime | None,
     changes: Sequence[TariffChange] = (),
+    reserved_from: datetime | None = None,
 ) -> tuple[v221.ChargingPeriod, ...]:
     """Return the periods that a bill is made of: cut wherever the price can change, and nowhere else.
 
     Each of ``changes`` names the one of ``tariffs`` that bills from its moment on (TAR-25).
 
-    ``readings`` is the whole ``curve`` of a session. Raises CannotPrice when the tariff cannot be applied.
+    ``readings`` is the whole ``curve`` of a session; a reservation before it is a period of its own (TAR-17).
+    Raises CannotPrice when the tariff cannot be applied.
     """
-    return cut(
+    start = readings[0].at
+    charge = cut(
         tariffs=tariffs,
         time_zone=time_zone,
-        start=readings[0].at,
+        start=start,
         stop=readings[-1].at,
         readings=[(each.at, each.energy_wh) for each in readings],
         suspended_ev_from=suspended_ev_from,
         changes=changes,
     )
+    if reserved_from is None or reserved_from >= start or not tariffs:
+        return charge
+    return (reserved(tariffs=tariffs, start=reserved_from, end=start, changes=changes), *charge)
 
 
 def change(*, before: Sequence[v221.ChargingPeriod], after: Sequence[v221.ChargingPeriod]) -> Change:

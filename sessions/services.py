@@ -1,4 +1,4 @@
-"""The verbs of a session: open, activate, read the meter, complete, invalidate.
+"""The verbs of a session: reserve or open, activate, read the meter, complete, invalidate.
 
 Every verb locks the session's row first, so that two messages about one session come one after the other, and
 stamps last (see feed.py). What a partner sees changes only here.
@@ -33,12 +33,14 @@ __all__ = [
     "add_readings",
     "advance",
     "complete_session",
+    "end_reservation",
     "invalidate_session",
     "note_anomaly",
     "open_session",
     "readings_of",
     "resume_ev",
     "set_preferences",
+    "set_terms",
     "suspend_ev",
 ]
 
@@ -53,6 +55,7 @@ TRANSITIONS: Mapping[v221.SessionStatus, frozenset[v221.SessionStatus]] = Mappin
         _Status.INVALID: frozenset(),
     }
 )
+OPENING = frozenset({_Status.PENDING, _Status.ACTIVE, _Status.RESERVATION})
 
 
 class EvseTaken(Exception):
@@ -68,9 +71,9 @@ class WrongState(Exception):
 class OpenSession:
     """Everything about a session that is frozen when it opens (CDR-12, TAR-27).
 
-    ``started_at`` is the creation for PENDING and the start of the transaction for ACTIVE, which also needs
-    ``meter_start_wh``. ``must_end_by`` is when we stop it by the grant's end policy. ``profile_type`` is the preference
-    that the token brings; it chooses among the tariffs, where there is one for it (TOK-24).
+    ``started_at`` is the creation for PENDING and RESERVATION and the start of the transaction for ACTIVE, which
+    also needs ``meter_start_wh``. ``must_end_by`` is when we stop it by the grant's end policy. ``profile_type`` is
+    the preference that the token brings; it chooses among the tariffs, where there is one for it (TOK-24).
     """
 
     own_party: Party
@@ -96,13 +99,14 @@ class OpenSession:
 
 
 def open_session(*, facts: OpenSession, now: datetime) -> Session:
-    """Open a session as PENDING or ACTIVE and owe it to the party that pays.
+    """Open a session as PENDING, ACTIVE or RESERVATION (SES-13) and owe it to the party that pays.
 
-    Raises EvseTaken when the bay has a live session: the database decides (I1), so of two starts at the same
-    moment exactly one wins. Raises WrongState for any other status, or ACTIVE without a meter value.
+    Raises EvseTaken when the bay has a live or reserved session: the database decides (I1), so of two starts
+    at the same moment exactly one wins. Raises WrongState for any other status, or ACTIVE without a meter
+    value.
     """
-    if facts.status not in (_Status.PENDING, _Status.ACTIVE):
-        raise WrongState(f"a session opens as PENDING or ACTIVE, not as {facts.status}")
+    if facts.status not in OPENING:
+        raise WrongState(f"a session opens as PENDING, ACTIVE or RESERVATION, not as {facts.status}")
     if facts.status is _Status.ACTIVE and facts.meter_start_wh is None:
         raise WrongState("a session opens as ACTIVE only with the meter value of its start")
     with transaction.atomic():
@@ -138,6 +142,7 @@ def _new(facts: OpenSession, now: datetime) -> Session:
         tariff_changes=first_choice(facts.tariffs, facts.profile_type, started_at),
         cdr_location=codec.encode(facts.cdr_location),
         started_at=started_at,
+        reserved_from=started_at if facts.status is _Status.RESERVATION else None,
         meter_start_wh=facts.meter_start_wh,
         meter_last_wh=facts.meter_start_wh,
         meter_last_at=None if facts.meter_start_wh is None else started_at,
@@ -188,6 +193,56 @@ def activate_session(
             row.authorization_reference = authorization_reference
             changed.append("authorization_reference")
         publish(row, changed, now)
+        return row
+
+
+def set_terms(
+    *,
+    session: Session,
+    must_end_by: datetime | None,
+    grant_ref: str,
+    decision_ref: str,
+    authorization_reference: str = "",
+    now: datetime,
+) -> Session:
+    """Let a newer decision stand for a session that has not started: its end, its receipt, its reference.
+
+    Of several authorization references the last one counts (SES-16). Raises WrongState once it has started.
+    """
+    with transaction.atomic():
+        row = locked(session)
+        if row.status not in (_Status.RESERVATION.value, _Status.PENDING.value):
+            raise WrongState(f"session {row.pk} is {row.status}: its terms are settled")
+        row.must_end_by, row.grant_ref, row.decision_ref = must_end_by, grant_ref, decision_ref
+        is_new = bool(authorization_reference) and authorization_reference != row.authorization_reference
+        if is_new:
+            row.authorization_reference = authorization_reference
+            publish(row, ["authorization_reference"], now)
+        else:
+            row.save(update_fields=["must_end_by", "grant_ref", "decision_ref"])
+        return row
+
+
+def end_reservation(
+    *, session: Session, ended_at: datetime, is_expired: bool, end_reason: str, now: datetime
+) -> Session:
+    """Complete a reservation that nobody used, with what its tariff asks for it (SES-14); a repeat changes nothing.
+
+    ``is_expired``: the driver did not come; otherwise it was given up before. ``total_cost`` 0 means that
+    there is nothing to bill. Raises WrongState for a session that is not a reservation any more.
+    """
+    with transaction.atomic():
+        row = locked(session)
+        if row.status == _Status.COMPLETED.value and row.is_unused_reservation:
+            return row
+        if row.status != _Status.RESERVATION.value:
+            raise WrongState(f"session {row.pk} is {row.status}, not a reservation")
+        advance(row, _Status.COMPLETED)
+        row.ended_at = max(whole_ms(ended_at), row.started_at)
+        row.is_reservation_expired = is_expired
+        row.end_reason = end_reason[:40]
+        refresh(row, now)
+        publish(row, [], now, is_whole=True)
         return row
 
 

@@ -9,7 +9,7 @@ from django.db import connection
 
 from ocpi import codec, v221
 from roaming.delivery.services import owe_state
-from sessions import feed, periods
+from sessions import feed, periods, reservation
 from sessions.models import MeterReading, Session
 from sessions.periods import Reading
 from tariffs.choice import TariffChange
@@ -48,17 +48,7 @@ def refresh(row: Session, now: datetime, *, readings: Sequence[Reading] | None =
 
     ``readings`` are all of the session, when the caller has read them already.
     """
-    stop_at = row.ended_at or row.meter_last_at or row.started_at
-    stop = Reading(stop_at, row.meter_last_wh or row.meter_start_wh or 0)
-    progress = periods.progress(
-        tariffs=codec.decode_bytes(list[v221.Tariff], bytes(row.tariffs)),
-        time_zone=row.time_zone,
-        readings=periods.curve(
-            start=start_of(row), stop=stop, readings=readings_of(row) if readings is None else readings
-        ),
-        suspended_ev_from=row.suspended_ev_from,
-        changes=changes_of(row),
-    )
+    progress = _reserved(row) if row.is_unused_reservation else _progress(row, readings)
     cost = progress.total_cost
     new: dict[str, Any] = {
         "kwh": progress.energy_kwh,
@@ -71,6 +61,33 @@ def refresh(row: Session, now: datetime, *, readings: Sequence[Reading] | None =
         setattr(row, name, new[name])
     row.refreshed_at = now
     return sorted({name.removesuffix("_incl_vat") for name in changed})
+
+
+def _progress(row: Session, readings: Sequence[Reading] | None) -> periods.Progress:
+    stop_at = row.ended_at or row.meter_last_at or row.started_at
+    stop = Reading(stop_at, row.meter_last_wh or row.meter_start_wh or 0)
+    return periods.progress(
+        tariffs=codec.decode_bytes(list[v221.Tariff], bytes(row.tariffs)),
+        time_zone=row.time_zone,
+        readings=periods.curve(
+            start=start_of(row), stop=stop, readings=readings_of(row) if readings is None else readings
+        ),
+        suspended_ev_from=row.suspended_ev_from,
+        changes=changes_of(row),
+        reserved_from=row.reserved_from,
+    )
+
+
+def _reserved(row: Session) -> periods.Progress:
+    begun_at = row.reserved_from or row.started_at
+    return reservation.progress(
+        tariffs=codec.decode_bytes(tuple[v221.Tariff, ...], bytes(row.tariffs)),
+        time_zone=row.time_zone,
+        start=begun_at,
+        end=row.ended_at or begun_at,
+        is_expired=row.is_reservation_expired,
+        changes=changes_of(row),
+    )
 
 
 def changes_of(row: Session) -> list[TariffChange]:

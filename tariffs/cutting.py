@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ocpi import v221
 from tariffs.bill import CannotPrice
 from tariffs.choice import TariffChange, governed
-from tariffs.offers import Candidate, Compiled, Offer, compile_tariff, governing, offers, pick, zone_of
+from tariffs.offers import Candidate, Compiled, Offer, compile_tariff, offers, pick, zone_of
 from tariffs.restrictions import Usage
 from tariffs.rounding import exactly, hours_of, plain
 
@@ -116,15 +116,24 @@ def cut(
         return tuple(_periods(list(_joined(slices))))
 
 
-def reserved(*, tariffs: Sequence[v221.Tariff], start: datetime, end: datetime) -> v221.ChargingPeriod:
-    """The period of a reservation from ``start`` to ``end``, before the charge or instead of it."""
+def reserved(
+    *,
+    tariffs: Sequence[v221.Tariff],
+    start: datetime,
+    end: datetime,
+    changes: Sequence[TariffChange] = (),
+) -> v221.ChargingPeriod:
+    """The period of a reservation from ``start`` to ``end``, before the charge or instead of it.
+
+    It is under the tariff with which its session begins: that of the preference which the token brought, if any.
+    """
     if end < start:
         raise CannotPrice(f"reservation ends at {end.isoformat()}, before its start {start.isoformat()}")
     hours = plain(hours_of(_seconds(end - start)))
     return v221.ChargingPeriod(
         start_date_time=start,
         dimensions=(v221.CdrDimension(type=_Type.RESERVATION_TIME, volume=hours),),
-        tariff_id=governing(tariffs, start=start).id,
+        tariff_id=governed(tariffs, changes, start=start, stop=end)[0][1].id,
     )
 
 

@@ -67,7 +67,7 @@ class Requests:
             return None
         if action in misbehaviour.rejects:
             return _say("Rejected")
-        if action not in self._by_action:
+        if action not in self._by_action or action in misbehaviour.lacks:
             raise NotImplementedByStation(action)
         return self._by_action[action](payload)
 

@@ -22,6 +22,7 @@ class Misbehaviour:
 
     silent_to: set[str] = field(default_factory=set)  # actions that get no answer
     rejects: set[str] = field(default_factory=set)  # actions that are answered Rejected
+    lacks: set[str] = field(default_factory=set)  # actions that it does not know (no such profile)
     sends_start_twice: bool = False
     ignores_limits: bool = False
     keeps_message_ids: bool = False  # a repeated message has the id of the first try

@@ -73,7 +73,6 @@ def command(name: str, mine: Cell, other: Cell, unknown: Mapping[str, str], **me
 
 _AT = {"location_id": "{location}", "evse_uid": "{evse}"}
 _LOCATION, _SESSION = {"location": "GENT-NOORD-NIGHT"}, {"session": "7b0c7f6e-4b38-4c0c-a7f5-0d4b9f2f6f10"}
-_NOT_BUILT = Cell(200, 1000, "NOT_SUPPORTED")
 _COMMANDS = (
     command(
         "START_SESSION",
@@ -92,19 +91,33 @@ _COMMANDS = (
     ),
     command(
         "RESERVE_NOW",
-        _NOT_BUILT,
-        _NOT_BUILT,
+        Cell(200, 1000, "ACCEPTED"),
+        Cell(200, 2003, "REJECTED"),
         _LOCATION,
         token="{own_token}",
-        expiry_date="2030-01-01T00:00:00Z",
+        expiry_date="{soon}",
         reservation_id="R1",
         **_AT,
     ),
-    command("CANCEL_RESERVATION", _NOT_BUILT, _NOT_BUILT, {}, reservation_id="R1"),
-    command("UNLOCK_CONNECTOR", _NOT_BUILT, _NOT_BUILT, _LOCATION, connector_id="1", **_AT),
+    # An id of somebody else ends as one that nobody has: UNKNOWN_RESERVATION, in the result.
+    command(
+        "CANCEL_RESERVATION",
+        Cell(200, 1000, "ACCEPTED"),
+        Cell(200, 1000, "ACCEPTED"),
+        {"reservation": "R9"},
+        reservation_id="{reservation}",
+    ),
+    command(
+        "UNLOCK_CONNECTOR",
+        Cell(200, 1000, "ACCEPTED"),
+        Cell(200, 2003, "REJECTED"),
+        _LOCATION,
+        connector_id="1",
+        **_AT,
+    ),
     command("FLY_AWAY", BAD, BAD, {}),
 )
-_UNKNOWN = Cell(200, 1000, "UNKNOWN_SESSION")
+_UNKNOWN, _NOT_CAPABLE = Cell(200, 1000, "UNKNOWN_SESSION"), Cell(200, 1000, "NOT_SUPPORTED")
 _RESULT_URL = "http%3A%2F%2F127.0.0.1%3A9%2Fresults%2F1"
 _PROFILE = {
     "response_url": "http://127.0.0.1:9/results/1",
@@ -190,7 +203,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     f"{RECEIVER}/chargingprofiles/<str:session_id>": (
         Rule(
             f"/{RECEIVER}/chargingprofiles/{{session}}?duration=900&response_url={_RESULT_URL}",
-            dict.fromkeys(("GET", "PUT", "DELETE"), (_NOT_BUILT, _UNKNOWN)),
+            dict.fromkeys(("GET", "PUT", "DELETE"), (_NOT_CAPABLE, _UNKNOWN)),
             "{" + json.dumps(_PROFILE).replace("{", "{{").replace("}", "}}")[1:-1] + "}",
             _SESSION,
         ),

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 
 import pytest
@@ -108,6 +109,7 @@ def _open_depot() -> EVSE:
     schedule = Grant.objects.get().schedule
     schedule.windows.update(opens="00:00", closes="00:00")
     schedule.exceptions.all().delete()
+    EVSE.objects.update(capabilities=["RESERVABLE", "UNLOCK_CAPABLE"])
     stations.connected(station_identity="GENT-01", now=now)
     stations.connector_status(
         station_identity="GENT-01", ocpp_connector=1, status="Available", at=now, now=now
@@ -171,5 +173,7 @@ def world(db: None) -> World:
         "ref": receipt.ref,
         "uid": card.uid,
         "owner_token": own_tokens["owner"],
+        "reservation": "R1",
+        "soon": (timezone.now() + timedelta(minutes=30)).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     return World(ids, _tokens(taxi, other), own_tokens, digest())

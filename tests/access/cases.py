@@ -63,6 +63,7 @@ def evse(uid: str = "bay-7", **changes: Any) -> EvseFacts:
         "occupied": False,
         "removed": False,
         "connector_ids": ("1",),
+        "reservable": True,
     }
     return EvseFacts(uid=uid, **{**values, **changes})
 

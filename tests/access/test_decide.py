@@ -396,3 +396,35 @@ def test_only_what_is_hidden_is_an_unknown_location() -> None:
     hidden = {reason for reason, code in STATUS_CODE.items() if code == StatusCode.UNKNOWN_LOCATION}
     assert hidden == {Reason.UNKNOWN_LOCATION, Reason.NOT_GRANTED}
     assert hidden == {reason for reason in Reason if reason.is_hidden}
+
+
+class TestReserving:
+    """A reservation is decided as a start is, and asks one thing more of the bay."""
+
+    NIGHT = local("2026-11-23 22:00")
+
+    def test_only_a_reservable_bay_can_be_reserved(self) -> None:
+        here = facts(grant(), evses=(evse(reservable=False),))
+        answer = decide(start(source="RESERVE_NOW"), here, self.NIGHT)
+        assert isinstance(answer, Deny)
+        assert answer.reason is Reason.NOT_SUPPORTED
+        assert isinstance(decide(start(), here, self.NIGHT), Allow)
+
+    def test_of_several_bays_a_reservable_one_is_chosen(self) -> None:
+        bays = (evse("bay-1", reservable=False), evse("bay-2"))
+        answer = decide(start(source="RESERVE_NOW"), facts(grant(), evses=bays), self.NIGHT)
+        assert isinstance(answer, Allow)
+        assert answer.evse_uid == "bay-2"
+
+    def test_a_bay_in_use_weighs_more_than_one_that_cannot_be_reserved(self) -> None:
+        """Later is better than never."""
+        bays = (evse("bay-1", reservable=False), evse("bay-2", occupied=True))
+        answer = decide(start(source="RESERVE_NOW"), facts(grant(), evses=bays), self.NIGHT)
+        assert isinstance(answer, Deny)
+        assert answer.reason is Reason.EVSE_OCCUPIED
+
+    def test_the_fence_is_asked_first(self) -> None:
+        here = facts(grant(), evses=(evse(reservable=False),))
+        answer = decide(start(source="RESERVE_NOW"), here, local("2026-11-23 12:00"))
+        assert isinstance(answer, Deny)
+        assert answer.reason is Reason.OUTSIDE_WINDOW

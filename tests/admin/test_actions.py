@@ -14,6 +14,7 @@ from locations.models import EVSE, Depot, PartnerView
 from ocpi import codec, v221
 from roaming.models import Attempt, CredentialsToken, Lane, Obligation, Platform
 from roaming.pages import change_url
+from sessions.models import Session
 from tests.admin.conftest import PASSWORD, logged_in, staff
 from tests.admin.world import changed_tables, everything
 from tokens.models import Token
@@ -56,6 +57,35 @@ def test_verbs_need_the_csrf_token_of_their_page(world) -> None:
             strict.post(url, {"action": "suspend", "_selected_action": [world.grant.pk]}).status_code == 403
         )
     assert changed_tables(before) == set()
+
+
+class TestReservation:
+    def test_it_asks_for_a_reason_and_tells_the_partner(self, operator: Client, world) -> None:
+        """CMD-23: CANCELED_RESERVATION is owed to the response_url of the RESERVE_NOW."""
+        url = verb("charging_reservation_cancel", world.reservation)
+        assert "Cancel it" in operator.get(url).content.decode()
+        before = everything()
+        assert "required" in errors(operator.post(url))
+        assert changed_tables(before) == set()
+        answer = operator.post(url, {"reason": "Bay needed for truck 12"})
+        text = f"The {world.reservation} is canceled; the partner is told."
+        assert said(operator, answer) == [text]
+        owed = Obligation.objects.get(kind="command_result")
+        assert (owed.url, b"CANCELED_RESERVATION" in bytes(owed.body)) == ("https://partner.example/2", True)
+        world.reservation.refresh_from_db()
+        assert (world.reservation.state, world.reservation.end_reason) == (
+            "WITHDRAWN",
+            "operator: Bay needed for truck 12",
+        )
+        assert last_entry() == ("olga", text)
+
+    def test_what_is_over_is_not_canceled_again(self, operator: Client, world) -> None:
+        url = verb("charging_reservation_cancel", world.reservation)
+        operator.post(url, {"reason": "Bay needed"})
+        before = everything()
+        assert "over already" in errors(operator.post(url, {"reason": "Once more"}))
+        assert changed_tables(before) == set()
+        assert "Cancel this" not in operator.get(change_url(world.reservation)).content.decode()
 
 
 class TestKillSwitch:
@@ -308,6 +338,7 @@ class TestAccess:
     def test_the_rules_answer_about_a_start_that_nobody_tried(self, operator: Client, world) -> None:
         url = verb("access_grant_would_it_be_allowed")
         form = {"party": world.party.pk, "location": world.location.pk, "group": ""}
+        Session.objects.filter(pk=world.reservation.session_id).update(status="INVALID")
         before = everything()
         night = operator.post(url, form | {"at": "2026-11-24T22:00"}).content.decode()
         noon = operator.post(url, form | {"at": "2026-11-24T12:00"}).content.decode()

@@ -48,7 +48,7 @@ ACCESS = (
     "locations_depot_close_to_guests", "locations_evse_take_out", "tokens_token_block_one", "roaming_platform_rotate",
     "roaming_platform_suspend", "roaming_platform_end", "roaming_platform_invite", "roaming_platform_register",
     "roaming_obligation_replay_one", "roaming_obligation_cancel", "roaming_lane_try_again_now", "chargers_station_new_password",
-    "tokens_pull_read_now", "access_grant_would_it_be_allowed", "roaming_agreement_agree",
+    "tokens_pull_read_now", "access_grant_would_it_be_allowed", "roaming_agreement_agree", "charging_reservation_cancel",
 )  # fmt: skip
 
 
@@ -59,6 +59,7 @@ def action_url(name: str, world) -> str:
         "locations_evse": world.evse, "tokens_token": world.token, "roaming_platform": world.party.platform,
         "roaming_obligation": world.parked, "roaming_lane": world.parked.lane,
         "chargers_station": world.location.depot.stations.first(), "tokens_pull": world.party.platform.token_pull,
+        "charging_reservation": world.reservation,
     }  # fmt: skip
     listed = name in (
         "cdrs_cdr_export",

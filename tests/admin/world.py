@@ -22,13 +22,14 @@ from charging.models import (
     ChargingProfile,
     Command,
     ProfileRequest,
+    Reservation,
     Transaction,
     UnmatchedMessage,
 )
 from config import depot_file, depots
 from config.datadir import ROOT
 from locations.models import EVSE, Location
-from ocpi import codec
+from ocpi import codec, v221
 from roaming.checks import findings
 from roaming.connections import issue
 from roaming.hub.agreements import set_agreement
@@ -47,7 +48,7 @@ from sessions.models import Session
 from tests.cdrs.rows import in_review, sealed
 from tests.charging.conftest import connected_partner
 from tests.factories import OwnPartyFactory, token_object
-from tests.sessions.rows import active
+from tests.sessions.rows import active, pending
 from tokens.models import Pull, Token
 from tokens.services import put_token
 
@@ -77,6 +78,7 @@ class World:
     credit: CreditRequest
     delivery: Obligation
     parked: Obligation
+    reservation: Reservation
 
 
 def furnish() -> World:
@@ -109,6 +111,7 @@ def furnish() -> World:
     review = in_review(party=party, evse=first, started_at=datetime(2026, 11, 19, 19, 0, tzinfo=UTC))
     session = active(party=party, evse=second, must_end_by=now + timedelta(minutes=20))
     _charging(party, session, now)
+    reservation = _reservation(party, first, now)
     parked = _deliveries(party, now)
     cpo = connected_partner(IMAGE, "DE", "NLI")
     Party.objects.filter(pk=cpo.pk).update(role="CPO", presence="OFFLINE")
@@ -142,6 +145,7 @@ def furnish() -> World:
         credit=credit,
         delivery=Obligation.objects.get(kind="cdr"),
         parked=parked,
+        reservation=reservation,
     )
 
 
@@ -186,6 +190,22 @@ def _charging(party: Party, session: Session, now: datetime) -> None:
         not_after=now,
         error=SCRIPT,
     )
+
+
+def _reservation(party: Party, evse: EVSE, now: datetime) -> Reservation:
+    """A bay kept for the driver of a card, at its station and in force."""
+    status = v221.SessionStatus.RESERVATION
+    session = pending(party=party, evse=evse, now=now, started_at=now, status=status)
+    row = Reservation.objects.create(
+        party=party, location=evse.location, evse=evse, session=session, ocpi_id=SCRIPT[:36], id_tag=CARD,
+        state=Reservation.State.PLACED, is_at_station=True, starts_at=now, expires_at=now + timedelta(hours=1),
+    )  # fmt: skip
+    Command.objects.create(
+        party=party, own_party=session.own_party, type="RESERVE_NOW", state=Command.State.ANSWERED, result="ACCEPTED",
+        response_url="https://partner.example/2", correlation_id="c-2", expires_at=now, created_at=now, session=session,
+        reservation=row, reserve_until=row.expires_at,
+    )  # fmt: skip
+    return row
 
 
 def _deliveries(party: Party, now: datetime) -> Obligation:

@@ -123,15 +123,23 @@ def test_a_token_that_was_never_put_is_not_checked_and_not_stored(taxi: Partner,
     assert found.http_status == 404
 
 
-@pytest.mark.parametrize("command", ["RESERVE_NOW", "CANCEL_RESERVATION", "UNLOCK_CONNECTOR"])
-def test_commands_that_are_not_built_yet_say_so(taxi: Partner, evse: EVSE, command: str) -> None:
-    members = {
-        "RESERVE_NOW": start(taxi, evse, expiry_date="2030-01-01T00:00:00Z", reservation_id="R1"),
-        "CANCEL_RESERVATION": {"reservation_id": "R1"},
-        "UNLOCK_CONNECTOR": {"location_id": evse.location.ocpi_id, "evse_uid": evse.uid, "connector_id": "1"},
-    }[command]
-    answer, _ = taxi.command(command, **members)
-    assert (answer.code, answer.data) == (1000, {"result": "NOT_SUPPORTED", "timeout": 0})
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        ("RESERVE_NOW", "expiry_date"),
+        ("RESERVE_NOW", "reservation_id"),
+        ("CANCEL_RESERVATION", "reservation_id"),
+        ("UNLOCK_CONNECTOR", "location_id"),
+        ("UNLOCK_CONNECTOR", "evse_uid"),
+        ("UNLOCK_CONNECTOR", "connector_id"),
+    ],
+)
+def test_each_command_needs_all_its_members(taxi: Partner, evse: EVSE, command: str, missing: str) -> None:
+    """CMD-10, CMD-25: UNLOCK_CONNECTOR needs all three ids."""
+    members = start(taxi, evse, expiry_date="2030-01-01T00:00:00Z", reservation_id="R1", connector_id="1")
+    answer, _ = taxi.command(command, **{name: value for name, value in members.items() if name != missing})
+    assert (answer.http_status, answer.code) == (200, 2001)
+    assert missing in answer.json["status_message"]
     assert nothing_happened()
 
 

@@ -35,7 +35,7 @@ def randstad(gent: Location, taxi: Party) -> Iterator[Partner]:
         running.add_token(CARD)
         running.authorizations[CARD] = {"allowed": "BLOCKED"}
         card = token_object(uid=CARD, whitelist=v221.WhitelistType.ALLOWED)
-        put_token(party=taxi, token=card, now=OPEN)
+        put_token(own_party=gent.depot.operator, party=taxi, token=card, now=OPEN)
         yield running
 
 
