@@ -26,7 +26,10 @@ def django_db_modify_db_settings(test_data_dir: Path, request: pytest.FixtureReq
     url = os.environ.get("DATABASE_URL") or embedded.start_postgres(test_data_dir, durable=False)
     settings = connections["default"].settings_dict
     given = environ.Env.db_url_config(url)
-    settings.update(given | {"OPTIONS": settings["OPTIONS"] | given.get("OPTIONS", {})})
+    # The engine stays ours, for threads too: they make their connections from these settings.
+    settings.update(
+        given | {"ENGINE": settings["ENGINE"], "OPTIONS": settings["OPTIONS"] | given.get("OPTIONS", {})}
+    )
     settings["CONN_HEALTH_CHECKS"] = False
     # Sealed tables refuse TRUNCATE; tests with real transactions empty their own database by it.
     settings["OPTIONS"]["options"] += " -c yardgate.allow_truncate=on"

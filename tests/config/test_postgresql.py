@@ -35,9 +35,10 @@ def _nothing_kept() -> None:
     connection.close_pool()
 
 
-def test_a_closed_connection_is_taken_up_again() -> None:
+def test_a_closed_connection_serves_the_next_thread() -> None:
     mine = server_process()
     connection.close()
+    assert in_thread() == mine
     assert server_process() == mine
 
 
