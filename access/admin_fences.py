@@ -48,6 +48,7 @@ class PassWindowInline(TabularInline):
 class FencedLocationAdmin(OperatorAdmin):
     """Locations behind the hub that only parties with a pass see and use."""
 
+    is_shared = True
     list_display = ("name", "owner", "scope", "state", "passes_given")
     list_filter = ("owner",)
     list_select_related = ("owner",)
@@ -86,6 +87,7 @@ class FencedLocationAdmin(OperatorAdmin):
 class PassAdmin(OperatorAdmin):
     """Who may use a fenced Location, and when. Each change is a new version; it counts from the next command on."""
 
+    is_shared = True
     list_display = ("party", "fence", "groups", "hours", "state")
     list_filter = ("status", "fence", "party")
     list_select_related = ("party", "fence__owner")

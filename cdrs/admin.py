@@ -324,6 +324,7 @@ _REQUEST_COLOURS = {
 class CreditRequestAdmin(ReadOnlyAdmin):
     """Who asked to take a CDR back, and what the second person decided."""
 
+    operator_path = "cdr__own_party"
     list_display = ("cdr", "shown_state", "party", "total", "reason", "asked_by", "decided_by")
     list_filter = ("state", "cdr__party")
     list_select_related = ("cdr__party", "cdr__session")

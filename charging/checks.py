@@ -7,9 +7,11 @@ from django.db.models import Exists, OuterRef
 
 from cdrs.models import CDR, Review
 from charging.models import Transaction
+from locations.models import EVSE
 from ocpi import v221
 from roaming.checks import findings
 from roaming.checks.findings import Found, Severity
+from roaming.models import Party
 from roaming.operators import duration
 
 NO_STOP = "no_stop"
@@ -32,14 +34,19 @@ def check_transactions(*, now: datetime) -> int:
 
 def _without_stop(now: datetime) -> list[Transaction]:
     rows = Transaction.objects.filter(stopped_at__isnull=True, started_at__lt=now - NO_STOP_AFTER)
+    rows = rows.select_related("session__own_party")
     return list(rows.order_by("pk")[:MOST])
 
 
 def _without_cdr(now: datetime) -> list[Transaction]:
     """Charges of a session that ended: neither sealed, nor in review, nor known to be void."""
-    rows = Transaction.objects.filter(
-        session__isnull=False, stopped_at__lt=now - NO_CDR_AFTER, stopped_at__gte=now - LOOK_BACK
-    ).exclude(session__status=v221.SessionStatus.INVALID.value)
+    rows = (
+        Transaction.objects.filter(
+            session__isnull=False, stopped_at__lt=now - NO_CDR_AFTER, stopped_at__gte=now - LOOK_BACK
+        )
+        .exclude(session__status=v221.SessionStatus.INVALID.value)
+        .select_related("session__own_party")
+    )
     sealed = CDR.objects.filter(session=OuterRef("session"))
     held = Review.objects.filter(session=OuterRef("session"))
     return list(rows.filter(~Exists(sealed), ~Exists(held)).order_by("pk")[:MOST])
@@ -53,10 +60,22 @@ def _note(kind: str, found: Iterable[Found], now: datetime) -> None:
     findings.close_others(kind=kind, still_found=keys, now=now)
 
 
+def _operator(row: Transaction) -> Party | None:
+    """Whose depot it is: by the session, or by the bays of the station."""
+    if row.session is not None:
+        return row.session.own_party
+    bay = EVSE.objects.filter(station_identity=row.station_identity).select_related(
+        "location__depot__operator"
+    )
+    found = bay.order_by("is_removed", "pk").first()
+    return found.location.depot.operator if found is not None else None
+
+
 def _no_stop(row: Transaction, now: datetime) -> Found:
     return Found(
         kind=NO_STOP,
         object_key=str(row.pk),
+        own_party=_operator(row),
         text=f"Station {row.station_identity}, connector {row.ocpp_connector}: a charge began {duration(now - row.started_at)}"
         " ago and no end was reported.",
         remedy="Look whether the vehicle still charges. If not, restart the station: it reports the end, or the charge is "
@@ -69,6 +88,7 @@ def _no_cdr(row: Transaction, now: datetime) -> Found:
     return Found(
         kind=NO_CDR,
         object_key=str(row.pk),
+        own_party=_operator(row),
         text=f"Station {row.station_identity}, connector {row.ocpp_connector}: a charge ended {duration(now - ended)} ago and is"
         " neither billed nor in review.",
         remedy="Report it to support with the number of the transaction: this must not happen.",

@@ -23,6 +23,7 @@ def _readable(document: bytes) -> SafeString:
 class ChargingProfileAdmin(ReadOnlyAdmin):
     """Upper limits that partners have set on their sessions."""
 
+    operator_path = "session__own_party"
     list_display = ("session", "in_force", "unit", "local_time")
     list_select_related = ("session__evse", "session__location__depot")
     date_hierarchy = "changed_at"
@@ -49,6 +50,7 @@ class ChargingProfileAdmin(ReadOnlyAdmin):
 class ProfileRequestAdmin(ReadOnlyAdmin):
     """What partners asked about profiles, and the results."""
 
+    operator_path = "own_party"
     list_display = ("created_at", "method", "party", "session", "progress", "outcome", "message")
     list_filter = ("method", "state", "result", "party")
     list_select_related = ("party", "session__evse")

@@ -17,11 +17,12 @@ def openapi(request: HttpRequest) -> HttpResponse:
     """Answer the document; it is public, as the protocol is."""
     if request.method != "GET":
         return respond_to_error(method_not_allowed(["GET"]))
-    return HttpResponse(_document(tuple(own.interfaces())), content_type="application/json")
+    return HttpResponse(described(tuple(own.interfaces())), content_type="application/json")
 
 
 @cache
-def _document(interfaces: tuple[tuple[str, str], ...]) -> bytes:
+def described(interfaces: tuple[tuple[str, str], ...]) -> bytes:
+    """Return the document of these (module, role) as JSON."""
     served = {
         key: V221_INTERFACES[key] for key in (("versions", "SENDER"), *interfaces) if key in V221_INTERFACES
     }

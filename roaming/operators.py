@@ -90,6 +90,12 @@ class OperatorAdmin(ModelAdmin):
         kwargs["queryset"] = visible(rows, request.user)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer, and take, only rows that this person may see."""
+        rows = kwargs.get("queryset", db_field.related_model._default_manager.all())
+        kwargs["queryset"] = visible(rows, request.user)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Lists of a few words need no large box."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -12,7 +12,8 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from roaming.checks.models import Comparison, Finding
-from roaming.operators import ReadOnlyAdmin, badge, duration
+from roaming.models import Party
+from roaming.operators import ReadOnlyAdmin, Row, badge, duration
 
 # Kind of a finding → what it is called, and whose page it is about.
 KINDS = {
@@ -44,6 +45,10 @@ class OpenFindings(admin.SimpleListFilter):
 @admin.register(Finding)
 class FindingAdmin(ReadOnlyAdmin):
     """What a check has found. A finding closes by itself when a later check finds it gone."""
+
+    def rows_of(self, rows: QuerySet[Row], operators: QuerySet[Party]) -> QuerySet[Row]:
+        """Those about something of theirs, and those about everybody's connections."""
+        return rows.filter(Q(own_party__in=operators) | Q(own_party=None))
 
     list_display = ("what", "urgency", "age", "text", "remedy")
     list_filter = (OpenFindings, "severity", "kind", "platform")
@@ -86,6 +91,7 @@ class FindingAdmin(ReadOnlyAdmin):
 class ComparisonAdmin(ReadOnlyAdmin):
     """How far the nightly comparison with each partner has come."""
 
+    is_shared = True
     list_display = ("platform", "module", "compared", "differing", "finished_at", "next_at", "problem")
     list_filter = ("platform", "module")
     list_select_related = ("platform",)

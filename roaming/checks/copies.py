@@ -146,6 +146,7 @@ def _contest(obligation: Obligation, difference: str, platform: Platform, now: d
         remedy="Compare both on the page of the delivery; send it again, or settle it with the partner.",
         severity=Severity.ALERT,
         platform=platform,
+        own_party=obligation.own_party,
     )
     findings.note(found, now=now)
 
@@ -162,6 +163,7 @@ def _send_again(obligation: Obligation, difference: str, platform: Platform, now
         if is_known
         else "Nothing, if the next check closes this.",
         platform=platform,
+        own_party=obligation.own_party,
     )
     findings.note(found, now=now)
     if not is_known:

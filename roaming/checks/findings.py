@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 
 from roaming.checks.models import Finding
-from roaming.models import Platform
+from roaming.models import Party, Platform
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ class Found:
     remedy: str
     severity: str = Severity.NOTICE
     platform: Platform | None = None
+    own_party: Party | None = None
 
 
 def note(found: Found, *, now: datetime) -> bool:
@@ -45,8 +46,9 @@ def note(found: Found, *, now: datetime) -> bool:
     try:
         with transaction.atomic():
             Finding.objects.create(
-                kind=found.kind, object_key=found.object_key, platform=found.platform, opened_at=now, **values
-            )
+                kind=found.kind, object_key=found.object_key, platform=found.platform, own_party=found.own_party,
+                opened_at=now, **values,
+            )  # fmt: skip
     except IntegrityError:
         # Another check was faster with the same.
         return False

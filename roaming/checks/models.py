@@ -19,6 +19,14 @@ class Finding(models.Model):
     platform = models.ForeignKey(
         "roaming.Platform", null=True, blank=True, on_delete=models.CASCADE, related_name="findings"
     )
+    own_party = models.ForeignKey(
+        "roaming.Party",
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="The operator whose affair it is; empty: everybody's here.",
+    )
     text = models.CharField(max_length=500, help_text="What is wrong.")
     remedy = models.CharField(max_length=300, help_text="What a person can do.")
     opened_at = models.DateTimeField()

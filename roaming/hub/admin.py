@@ -18,6 +18,7 @@ from roaming.redaction import readable
 class HubDocumentAdmin(ReadOnlyAdmin):
     """Objects that partners pushed to the hub, or to another party of ours."""
 
+    is_shared = True
     list_display = ("shown_key", "module", "owner", "recipient", "state", "last_updated", "received_at")
     list_filter = ("module", "owner__platform", "owner", "recipient", "is_deleted")
     list_select_related = ("owner", "recipient")

@@ -67,6 +67,7 @@ class AgreementForm(PageForm):
 class AgreementAdmin(OperatorAdmin):
     """Which partners may reach each other through this hub; without an agreement there is no route."""
 
+    is_shared = True
     list_display = ("first", "second", "state", "in_modules", "changed_at")
     list_filter = ("status",)
     list_select_related = ("one__platform", "other__platform")

@@ -15,8 +15,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from access.fenced import FencedLocation, Pass
 from config.groups import set_up_groups
-from roaming.models import Lane, Obligation, Party, Platform
+from roaming.models import Agreement, Comparison, HubDocument, Lane, Obligation, Party, Platform
 from roaming.operators import OperatorAdmin
 from roaming.pages import change_url
 from tests.admin.conftest import PASSWORD, logged_in, staff
@@ -28,7 +29,7 @@ from tokens.models import Pull
 pytestmark = pytest.mark.django_db
 
 PAGES: dict[type[Model], Any] = dict(admin.site._registry)
-SHARED = {Platform, Party, Lane, Pull}
+SHARED = {Platform, Party, Lane, Pull, Agreement, Comparison, FencedLocation, HubDocument, Pass}
 # Of nobody in particular: for superusers, or for those who act for all operators.
 NOBODYS = {"auth.User", "auth.Group", "admin.LogEntry"}
 OWNED = [model for model in MODELS if model not in SHARED and model._meta.label not in NOBODYS]

@@ -118,7 +118,12 @@ def furnish() -> World:
     set_agreement(one=party, other=cpo, status=Agreement.Status.ACTIVE)
     findings.note(
         findings.Found(
-            kind="state_copy", object_key=str(parked.pk), text=IMAGE, remedy=SCRIPT, platform=party.platform
+            kind="state_copy",
+            object_key=str(parked.pk),
+            text=IMAGE,
+            remedy=SCRIPT,
+            platform=party.platform,
+            own_party=parked.own_party,
         ),
         now=now,
     )
