@@ -71,7 +71,9 @@ def test_what_is_the_other_operators_does_not_exist(both: World) -> None:
     """HUB-06: BE-YRD's object asked of BE-ANT answers as an id that nobody ever gave out; nothing changes."""
     for rule, method in CALLS:
         # To tell BE-ANT about the card too is its owner's right, see below.
-        if not rule.unknown or (method == "PUT" and "tokens" in rule.path):
+        # An unknown reservation is told in a result, so it leaves a row (tests/charging/test_two_operators_reserving.py).
+        is_told = rule.path.endswith("CANCEL_RESERVATION")
+        if not rule.unknown or is_told or (method == "PUT" and "tokens" in rule.path):
             continue
         answer, has_changed = both.attempt("owner", method, rule.path, rule.body, routed(OTHER))
         unknown = both.call("owner", method, rule.path, rule.body, rule.unknown, routed(OTHER))

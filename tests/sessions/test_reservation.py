@@ -4,10 +4,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from ocpi import v221
 from sessions import reservation
 from sessions.periods import Reading, progress
+from tariffs.choice import TariffChange
 from tests.sessions.material import START, ZONE, component, tariff
 
 HOUR = timedelta(hours=1)
@@ -80,3 +82,27 @@ def test_a_start_before_its_reservation_has_no_reserved_time() -> None:
     )
     assert shown.total_cost is not None
     assert shown.total_cost.excl_vat == Decimal("3.50")
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_the_preference_of_the_token_prices_the_reservation_too(is_used: bool) -> None:
+    """TAR-17, TAR-25, TOK-24: a session that begins under PROFILE_CHEAP is reserved under it; a later choice is not."""
+    cheap = replace(reserving_tariff(), id="CHEAP", type=v221.TariffType.PROFILE_CHEAP)
+    offered = (tariff(), cheap)
+    changes = (TariffChange(tariff_id="CHEAP"), TariffChange(at=START + HOUR, tariff_id=offered[0].id))
+    if is_used:
+        readings = (Reading(START + HOUR, 0), Reading(START + 2 * HOUR, 10_000))
+        shown = progress(
+            tariffs=offered,
+            time_zone=ZONE,
+            readings=readings,
+            suspended_ev_from=None,
+            changes=changes,
+            reserved_from=START,
+        )
+    else:
+        shown = reservation.progress(
+            tariffs=offered, time_zone=ZONE, start=START, end=START + HOUR, is_expired=False, changes=changes
+        )
+    first, *later = (period.tariff_id for period in shown.periods)
+    assert (first, set(later)) == ("CHEAP", {offered[0].id} if is_used else set())
