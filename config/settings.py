@@ -183,8 +183,8 @@ HUB_FORWARD_SECONDS = env.float("HUB_FORWARD_SECONDS", default=15.0)
 # for a second as many again may wait for a place at one target.
 HUB_FORWARDS = env.int("HUB_FORWARDS", default=24)
 HUB_FORWARDS_PER_TARGET = env.int("HUB_FORWARDS_PER_TARGET", default=8)
-# Endpoints that a partner must offer before we register with it (CRD-16, CRD-29).
-OCPI_REQUIRED_ENDPOINTS = [("tokens", "SENDER")]
+# Endpoints that a partner in a role must offer before we register with it (CRD-16, CRD-29).
+OCPI_REQUIRED_ENDPOINTS: dict[str, list[tuple[str, str]]] = {"EMSP": [("tokens", "SENDER")]}
 # Outbound calls: total deadline, and whether loopback and private addresses may be called (development only).
 OUTBOUND_TIMEOUT_SECONDS = env.float("OUTBOUND_TIMEOUT_SECONDS", default=20.0)
 # A sender that died holds its lanes for this long; a request may take three fifths of it.

@@ -3,7 +3,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -38,28 +38,36 @@ class Access:
     raw_token: bool = False
 
 
-def discover(versions_url: str, access: Access) -> tuple[Offer, ...]:
+def discover(versions_url: str, access: Access, *, roles: Collection[str] = ()) -> tuple[Offer, ...]:
     """Fetch versions and details, and return the endpoints of the partner (CRD-10, CRD-28).
 
-    Both calls together end within OUTBOUND_TIMEOUT_SECONDS. Raises OcpiError 3001 when they cannot be
-    fetched or name URLs that are not the partner's, 3002 without a common version, 3003 when an endpoint of
-    OCPI_REQUIRED_ENDPOINTS is missing.
+    ``roles`` are those that the partner has; before it has told them, it is taken for what it offers. Both calls
+    together end within OUTBOUND_TIMEOUT_SECONDS. Raises OcpiError 3001 when they cannot be fetched or name URLs that
+    are not the partner's, 3002 without a common version, 3003 when an endpoint of OCPI_REQUIRED_ENDPOINTS is missing.
     """
     deadline = time.monotonic() + settings.OUTBOUND_TIMEOUT_SECONDS
     versions = _fetch(versions_url, access, deadline)
     details_url = _details_url(versions)
     details = _fetch(details_url, access, deadline)
     offers = _offers(details, access)
+    offered = {(offer.module, offer.role) for offer in offers}
     missing = [
-        f"{module} {role}"
-        for module, role in settings.OCPI_REQUIRED_ENDPOINTS
-        if not any((offer.module, offer.role) == (module, role) for offer in offers)
+        f"{module} {side}"
+        for role in sorted(roles or _likely_roles(offered))
+        for module, side in settings.OCPI_REQUIRED_ENDPOINTS.get(role, ())
+        if (module, side) not in offered
     ]
     if missing:
         raise OcpiError(
             StatusCode.NO_MATCHING_ENDPOINTS, f"your platform offers no endpoint for {', '.join(missing)}"
         )
     return offers
+
+
+def _likely_roles(offered: Collection[tuple[str, str]]) -> frozenset[str]:
+    """Who takes tokens of others is a CPO; everybody else registers with us as an eMSP, or it is of no use to us."""
+    is_cpo = (v221.ModuleID.TOKENS.value, v221.InterfaceRole.RECEIVER.value) in offered
+    return frozenset({v221.Role.CPO.value if is_cpo else v221.Role.EMSP.value})
 
 
 def _fetch(url: str, access: Access, deadline: float) -> Answer:

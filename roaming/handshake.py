@@ -206,7 +206,8 @@ def _examined(platform: Platform, credentials: v221.Credentials) -> tuple[Offer,
         # A partner that wants what was not agreed may be somebody with a stolen token (T12, T13, T15).
         log.error("handshake.refused platform=%s reason=%s", platform.pk, error)
         raise error if isinstance(error, OcpiError) else invalid(f"url: {error}") from None
-    return discover(credentials.url, Access(credentials.token, approved, platform.accept_raw_token))
+    access = Access(credentials.token, approved, platform.accept_raw_token)
+    return discover(credentials.url, access, roles={entry.role.value for entry in credentials.roles})
 
 
 __all__ = [

@@ -103,7 +103,9 @@ class Partner:
         Raises OcpiError when they cannot be read.
         """
         access = Access(self.token, self.platform.approved_hosts, self.platform.accept_raw_token)
-        offers = {(each.module, each.role): each.url for each in discover(self.platform.versions_url, access)}
+        roles = set(self.platform.parties.filter(is_active=True).values_list("role", flat=True))
+        found = discover(self.platform.versions_url, access, roles=roles)
+        offers = {(each.module, each.role): each.url for each in found}
         endpoint, url = self.endpoints[side], offers.get(side)
         log.info("delivery.versions_read_again platform=%s module=%s", self.platform.pk, side[0])
         if url is None or url == endpoint.url:

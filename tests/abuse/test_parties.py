@@ -31,7 +31,8 @@ LISTS = ("locations", "tariffs", "sessions", "cdrs")
 CALLS = [
     (rule, method)
     for route, rules in RULES.items()
-    if route.startswith((SENDER, RECEIVER))
+    # A configuration module knows no addressee.
+    if route.startswith((SENDER, RECEIVER)) and "hubclientinfo" not in route
     for rule in rules
     for method in rule.methods
 ]

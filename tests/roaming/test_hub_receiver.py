@@ -35,6 +35,8 @@ class HubContract(ReceiverContract):
         return hub.member(self.role, "DE", "FRE")
 
     role: ClassVar[str]
+    # Not even looked at: no such path may be sent on to anybody.
+    no_path: ClassVar[tuple[int, int]] = (404, 2000)
 
     def count(self) -> int:
         return HubDocument.objects.count()

@@ -106,7 +106,7 @@ class TestTheirs:
 
     @pytest.fixture(autouse=True)
     def required(self, settings):
-        settings.OCPI_REQUIRED_ENDPOINTS = [("tokens", "SENDER")]
+        settings.OCPI_REQUIRED_ENDPOINTS = {"EMSP": [("tokens", "SENDER")]}
         settings.OUTBOUND_TIMEOUT_SECONDS = 2
 
     def discovered(self, partner, url=None):
@@ -162,6 +162,16 @@ class TestTheirs:
         """CRD-16: 3003, with its name."""
         partner.offered.remove(("tokens", "SENDER"))
         assert self.refusal(partner) == (3003, "your platform offers no endpoint for tokens SENDER")
+
+    def test_of_a_cpo_nothing_is_required(self, partner):
+        """CRD-16: it has no tokens of its own; known by its role, or by taking those of others."""
+        partner.offered = [("credentials", "SENDER"), ("locations", "SENDER"), ("tokens", "RECEIVER")]
+        assert len(self.discovered(partner)) == 3
+        partner.accepted.add("B")
+        access = Access("B", [f"127.0.0.1:{partner.port}"])
+        assert len(discover(partner.versions_url, access, roles={"CPO"})) == 3
+        with pytest.raises(OcpiError, match="tokens SENDER"):
+            discover(partner.versions_url, access, roles={"CPO", "EMSP"})
 
     @pytest.mark.parametrize("step", ["GET /ocpi/emsp/versions", "GET /ocpi/emsp/2.2.1"])
     @pytest.mark.parametrize(

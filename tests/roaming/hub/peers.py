@@ -146,7 +146,6 @@ class Hub:
 def a_hub(url: str, settings: Any) -> Iterator[Hub]:
     """A hub (DE-HUB) with a CPO of its own (BE-YRD) at a live server's address."""
     settings.OCPI_PUBLIC_URL = url
-    settings.OCPI_REQUIRED_ENDPOINTS = []
     Party.objects.create(role="HUB", country_code=HUB[0], party_id=HUB[1], name="Rhein-Maas Hub")
     Party.objects.create(role="CPO", country_code=OWN[0], party_id=OWN[1], name="Yardgate Depots")
     with ExitStack() as stack:
