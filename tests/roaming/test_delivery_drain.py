@@ -89,7 +89,7 @@ def test_a_side_that_is_gone_is_turned_off_alone(partner: OddPartner) -> None:
     Endpoint.objects.create(
         platform=party.platform, module="chargingprofiles", role="RECEIVER", url=partner.endpoint("sessions")
     )
-    partner.edit = lambda received, reply: Reply(404, 2000) if "/chargingprofiles/" in received.path else None
+    partner.edit = lambda received, reply: Reply(410, 2000) if "/chargingprofiles/" in received.path else None
     owe_limits(party)
     drain()
     off = Endpoint.objects.filter(platform=party.platform, off_until__isnull=False)
