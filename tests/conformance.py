@@ -44,11 +44,10 @@ REASONS = {
     "HUB": "hub routing (HUB-10 to HUB-42, HUB-44 to HUB-54) comes with the roaming hub",
     "CHP": "the ChargingProfiles module comes with power management; its types are decoded and tested",
     "HCI": "HubClientInfo comes with the roaming hub; its types are decoded and tested",
-    "CMD": "RESERVE_NOW, CANCEL_RESERVATION and UNLOCK_CONNECTOR answer NOT_SUPPORTED for now (CMD-19 to CMD-23, CMD-25)",
     "AUT": "AUT-10 (TLS) is the deployer's edge",
     "LOC": "LOC-15 to LOC-17 are the hub's; LOC-27: overlapping tariffs are found by the linter, not yet refused at a connector",
-    "SES": "SES-02, SES-09 and SES-10 are the hub's; SES-13 to SES-15 need reservations",
-    "CDR": "CDR-05 and CDR-06 are the hub's; CDR-09 to CDR-11 need credit CDRs; CDR-23 needs reservations",
+    "SES": "SES-02, SES-09 and SES-10 are the hub's; SES-15: a reservation always has its EVSE (ADR 13)",
+    "CDR": "CDR-05 and CDR-06 are the hub's; CDR-09 to CDR-11 need credit CDRs",
     "TAR": "TAR-05 is the hub's",
     "TOK": "TOK-25 is the hub's",
 }
