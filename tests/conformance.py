@@ -41,15 +41,9 @@ NAMED = re.compile(rf"\b({PREFIXES})-(\d\d)(?:\.\.(?:({PREFIXES})-)?(\d\d))?((?:
 
 # Deliberately different, or waiting for what it needs; everything else without a test is a plain gap.
 REASONS = {
-    "HUB": "hub routing (HUB-10 to HUB-42, HUB-44 to HUB-54) comes with the roaming hub",
-    "CHP": "CHP-06: a foreign session answers UNKNOWN_SESSION, as an unknown one does (docs/adr/0014); CHP-18 is the hub's",
-    "HCI": "HubClientInfo comes with the roaming hub; its types are decoded and tested",
     "AUT": "AUT-10 (TLS) is the deployer's edge",
-    "LOC": "LOC-15 to LOC-17 are the hub's",
-    "SES": "SES-02, SES-09 and SES-10 are the hub's",
-    "CDR": "CDR-05 and CDR-06 are the hub's",
-    "TAR": "TAR-05 is the hub's",
-    "TOK": "TOK-25 is the hub's",
+    "SES": "SES-15: a reservation always has its EVSE (docs/adr/0013)",
+    "CHP": "CHP-06: a foreign session answers UNKNOWN_SESSION, as an unknown one does (docs/adr/0014)",
 }
 
 

@@ -99,13 +99,13 @@ _COMMANDS = (
         reservation_id="R1",
         **_AT,
     ),
-    # An id of somebody else ends as one that nobody has: UNKNOWN_RESERVATION, in the result.
+    # Whose id it is shows in the result only (UNKNOWN_RESERVATION): see tests/charging/test_reserving.py.
     command(
         "CANCEL_RESERVATION",
         Cell(200, 1000, "ACCEPTED"),
         Cell(200, 1000, "ACCEPTED"),
-        {"reservation": "R9"},
-        reservation_id="{reservation}",
+        {},
+        reservation_id="R1",
     ),
     command(
         "UNLOCK_CONNECTOR",

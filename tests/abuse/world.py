@@ -173,7 +173,6 @@ def world(db: None) -> World:
         "ref": receipt.ref,
         "uid": card.uid,
         "owner_token": own_tokens["owner"],
-        "reservation": "R1",
         "soon": (timezone.now() + timedelta(minutes=30)).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     return World(ids, _tokens(taxi, other), own_tokens, digest())

@@ -147,7 +147,7 @@ class TestPlacing:
         assert asked("CancelReservation") == [{"reservationId": row.pk}]
 
     def test_without_a_bay_named_a_free_reservable_one_is_chosen(self, order: Order, bay: EVSE) -> None:
-        """A MAY of the chapter; the Session names the bay, so `#NA` (SES-15) is never needed."""
+        """A MAY of the chapter; the Session names the bay, so `#NA` is never needed there."""
         EVSE.objects.filter(pk=bay.pk).update(capabilities=["RFID_READER"])
         assert reserve(order, None).response.result is ACCEPTED
         assert Session.objects.get().evse.station_identity == "GENT-02"
