@@ -19,6 +19,7 @@ import pytest
 
 from chargers.simulator import Vehicle
 from config.datadir import ROOT
+from demo.partner import Partner
 from demo.stage import Stations
 from tests.interop.other_side import Peer, a_peer
 from tests.stacks import RunningStack, a_stack, wait_for
@@ -80,6 +81,7 @@ def test_it_registers_with_us(scene: Scene) -> None:
     invitation = scene.manage("invite_partner", *who)
     answer = scene.peer.do("register", versions_url=invitation["versions_url"], token_a=invitation["token_a"])
     assert (answer["http"], answer["answer"]["status_code"]) == (200, 1000)
+    assert Partner().call("GET", invitation["versions_url"], token=invitation["token_a"]).http_status == 401
     assert scene.peer.log() == [
         ("GET", "/ocpi/versions", 200), ("GET", "/ocpi/2.2.1/details", 200),
     ]  # fmt: skip
@@ -96,7 +98,7 @@ def test_it_is_told_that_we_leave(scene: Scene) -> None:
 
 
 def test_we_register_with_it(scene: Scene) -> None:
-    """CRD-28, CRD-30: its credentials endpoint ends in a slash and has the role RECEIVER; it calls back first."""
+    """CRD-28: its credentials endpoint ends in a slash and has the role RECEIVER."""
     before = len(scene.peer.log())
     theirs = scene.peer.do("invite")
     scene.manage(
@@ -117,7 +119,7 @@ def test_we_register_with_it(scene: Scene) -> None:
 
 
 def test_we_rotate_with_it(scene: Scene) -> None:
-    """CRD-33, CRD-34: PUT, and both sides go on with new tokens."""
+    """CRD-33: PUT, and what follows goes with the new token."""
     [before] = scene.stack.rows("SELECT outbound_token FROM roaming_platform")
     scene.manage("rotate_credentials", "--name", NAME)
     assert scene.peer.log()[-1] == ("PUT", f"{BASE}/credentials/", 200)
@@ -209,7 +211,7 @@ def test_a_card_that_it_refuses_does_not_charge(scene: Scene) -> None:
 
 
 def test_it_starts_and_stops_a_session(scene: Scene) -> None:
-    """CMD-08: its commands name everything in lower case and with nulls; each result comes to its response_url."""
+    """Its commands name everything in lower case and with nulls; each result comes to its response_url."""
     token = scene.peer.objects("tokens")[APP["uid"].lower()]
     evse = _evse(scene.peer, "be*yrd*e0001")
     [location] = scene.peer.objects("locations").values()
@@ -230,7 +232,7 @@ def test_it_starts_and_stops_a_session(scene: Scene) -> None:
 
 
 def test_it_takes_both_cdrs(scene: Scene) -> None:
-    """CDR-02, CDR-04: it states a Location with another scheme that leads nowhere; each CDR goes once all the same."""
+    """CDR-02: it states a Location with another scheme that leads nowhere; each CDR goes once all the same."""
     assert wait_for(lambda: len(scene.peer.objects("cdrs")) == 2, SOON)
     posted = [
         status for method, path, status in scene.peer.log() if (method, path) == ("POST", f"{BASE}/cdrs/")
