@@ -508,8 +508,8 @@ class TestChain:
         assert quiet(second, emsp)
 
 
-def asked(peer: Peer, raw: str, path: str, *, to: tuple[str, str]) -> Any:
-    """GET as a server hands it on that keeps the path as it was written (gunicorn), next to what it means."""
+def asked(peer: Peer, raw: str, path: str, *, to: tuple[str, str], method: str = "GET") -> Any:
+    """Ask as a server hands it on that keeps the path as it was written (gunicorn), next to what it means."""
     headers = {"Authorization": authorization(peer.token)} | routing(to=to, from_=peer.ocpi_id)
-    answer = Client().get("/", headers=headers, PATH_INFO=path, RAW_URI=raw)
+    answer = Client().generic(method, "/", headers=headers, PATH_INFO=path, RAW_URI=raw)
     return json.loads(answer.content)
