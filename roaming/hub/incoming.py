@@ -120,10 +120,9 @@ def _require_operation(route: Route, method: str) -> None:
     The hub decides by its own reading of a path and passes on what was written: what others may read otherwise is not
     passed on at all. Only the last segment, the object's own id, may hold a slash.
     """
-    *above, last = route.rest or ("",)
-    if any("/" in segment or "\\" in segment or ";" in segment for segment in above):
+    if not all(is_safe_below(segment) for segment in route.rest):
         raise not_found()
-    if not is_safe_below(last):
+    if any(mark in segment for segment in route.rest[:-1] for mark in "/\\;"):
         raise not_found()
     methods = methods_of(route)
     if not methods:

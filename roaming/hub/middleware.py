@@ -79,7 +79,9 @@ class HubMiddleware:
         except OcpiError as error:
             is_ours = any(party.ocpi_id == to for party in incoming.known.own_parties)
             if is_ours and error.status_code == StatusCode.UNKNOWN_RECEIVER:
-                return self._get_response(incoming.request)
+                module, side = incoming.route.module, incoming.route.role
+                text = f"{to} offers no endpoint for {module} {side}"
+                raise OcpiError(StatusCode.HUB_ERROR, text) from None
             raise
         return forward(incoming, target)
 

@@ -36,6 +36,8 @@ def cpo(fleet: Party) -> PartnerClient:
 
 class TestSessions(ReceiverContract):
     path = f"{PATHS}/sessions"
+    # Not even looked at: no such path may be sent on to anybody.
+    no_path = (404, 2000)
     optional = "meter_id"
     required = "currency"
     change = {"kwh": 7.25, "status": "COMPLETED"}  # noqa: RUF012  # the contract declares it
