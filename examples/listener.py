@@ -1,6 +1,7 @@
 """The smallest partner platform: serves versions and details, prints all that is sent to it, says yes to everything.
 
-    python3 examples/listener.py 8200
+    python3 examples/listener.py 8200        # an eMSP
+    python3 examples/listener.py 8300 CPO    # a CPO behind our hub
 
 Standard library only, and for trying things out only: it lets everybody in.
 """
@@ -11,9 +12,11 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 PORT = int(sys.argv[1]) if len(sys.argv) > 1 else 8200
+IS_CPO = sys.argv[2:] == ["CPO"]
 HOME = f"http://127.0.0.1:{PORT}"
-RECEIVED = ("locations", "tariffs", "sessions", "cdrs")
-SENT = ("credentials", "tokens", "commands")
+OF_CPOS = ("locations", "tariffs", "sessions", "cdrs")
+OF_EMSPS = ("tokens", "commands")
+SENT, RECEIVED = (OF_CPOS, OF_EMSPS) if IS_CPO else (OF_EMSPS, OF_CPOS)
 
 
 class Listener(BaseHTTPRequestHandler):
@@ -37,12 +40,14 @@ class Listener(BaseHTTPRequestHandler):
         if self.path == "/versions":
             return [{"version": "2.2.1", "url": f"{HOME}/2.2.1"}]
         if self.path == "/2.2.1":
-            roles = dict.fromkeys(RECEIVED, "RECEIVER") | dict.fromkeys(SENT, "SENDER")
+            roles = dict.fromkeys(RECEIVED, "RECEIVER") | dict.fromkeys(("credentials", *SENT), "SENDER")
             endpoints = [
                 {"identifier": name, "role": role, "url": f"{HOME}/2.2.1/{name}"}
                 for name, role in roles.items()
             ]
             return {"version": "2.2.1", "endpoints": endpoints}
+        if IS_CPO and self.path.startswith("/2.2.1/commands/"):
+            return {"result": "ACCEPTED", "timeout": 30}
         return [] if self.command == "GET" else None
 
     do_GET = do_PUT = do_PATCH = do_POST = do_DELETE = answer

@@ -144,13 +144,20 @@ def add_own_party(
     """Set up a party of ours, or give it another name; the same call again changes nothing.
 
     On a hub everybody who is connected is told of a new one (HCI-02).
-    Raises ValueError for a triple that is none, a name that OCPI cannot carry, or a partner's party.
+    Raises ValueError for a triple that is none, a name that OCPI cannot carry, a partner's party, or a hub and another
+    role of ours under one id: who is addressed by it would not be clear.
     """
     identity = RoleId.of(role, country_code, party_id)
     try:
         codec.decode(v221.BusinessDetails, {"name": name, "website": website or None})
     except codec.Invalid as error:
         raise ValueError(str(error)) from None
+    same = Party.objects.filter(platform=None, country_code=identity.country_code, party_id=identity.party_id)
+    others = same.exclude(role=identity.role)
+    if v221.Role.HUB.value in (identity.role, *others.values_list("role", flat=True)) and others.exists():
+        raise ValueError(
+            f"a hub needs an id of its own: {identity.country_code}-{identity.party_id} is a party of ours already"
+        )
     with transaction.atomic():
         party, is_new = Party.objects.get_or_create(
             role=identity.role,

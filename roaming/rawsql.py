@@ -19,7 +19,6 @@ from django.db.backends.postgresql.base import ServerBindingCursor
 from psycopg._queries import PostgresQuery
 from psycopg.adapt import Transformer
 from psycopg.errors import (
-    DuplicatePreparedStatement,
     FeatureNotSupported,
     InvalidSqlStatementName,
     error_from_result,
@@ -29,6 +28,8 @@ from psycopg.pq import ExecStatus, Format, TransactionStatus
 Params = Sequence[Any] | Mapping[str, Any]
 
 MAX_PREPARED = 100
+
+_KNOWN = b"SELECT 1 FROM pg_prepared_statements WHERE name = $1"
 
 
 # Per connection, the statements that it has prepared, by text and types of the values; None: run unprepared.
@@ -139,13 +140,16 @@ def _name(connection: psycopg.Connection[Any], query: PostgresQuery) -> bytes | 
             return None
         digest = hashlib.sha256(query.query + repr(query.types).encode()).hexdigest()
         name = f"yardgate_{digest[:32]}".encode()
-        try:
+        if not _is_prepared(connection, name):
             _checked(connection, connection.pgconn.prepare(name, query.query, query.types))
-        except DuplicatePreparedStatement:
-            if connection.pgconn.transaction_status == TransactionStatus.INERROR:
-                raise
         names[key] = name
     return names[key]
+
+
+def _is_prepared(connection: psycopg.Connection[Any], name: bytes) -> bool:
+    """Whether this server knows the statement already; preparing it again would cost the transaction around it."""
+    found = connection.pgconn.exec_params(_KNOWN, [name])
+    return bool(_checked(connection, found).ntuples)
 
 
 def _checked(connection: psycopg.Connection[Any], result: Any) -> Any:

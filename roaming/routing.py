@@ -92,6 +92,36 @@ def route_of(path: str) -> Route | None:
     return Route(found[0], found[1], tuple(unquote(piece) for piece in pieces[5:]))
 
 
+def methods_of(route: Route) -> tuple[str, ...]:
+    """Return the methods that the interface has for a path; none where it has no such path.
+
+    A word of the interface, such as a command, is only itself; everything else stands for one non-empty id.
+    """
+    suffix = _suffix_of(route)
+    return () if suffix is None else V221_INTERFACES[route.module, route.role].methods(suffix)
+
+
+def _suffix_of(route: Route) -> str | None:
+    suffixes = {each.path_suffix for each in V221_INTERFACES[route.module, route.role].operations}
+    wanted = [f"/{part}" for part in route.rest]
+    for suffix in sorted(suffixes, key=lambda each: each.count("{")):
+        parts = [f"/{part}" for part in suffix.split("/")[1:]]
+        if len(parts) == len(wanted) and all(
+            part == given or (part.startswith("/{") and given != "/") for part, given in zip(parts, wanted)
+        ):
+            return suffix
+    return None
+
+
+def is_safe_below(segment: str) -> bool:
+    """Tell whether a decoded path segment stays below its endpoint, however its reader takes it apart.
+
+    Some decode before they split, take a backslash for a slash, or cut at a semicolon; none of that may climb.
+    """
+    pieces = segment.replace("\\", "/").split("/")
+    return all(piece.partition(";")[0] not in (".", "..") for piece in pieces)
+
+
 def case_of(ask: Ask, *, hub: PartyId | None, own: Collection[PartyId]) -> Case:
     """Return the way of a request; ``hub`` is our hub party, None where there is none, ``own`` all parties hosted here.
 

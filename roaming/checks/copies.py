@@ -24,6 +24,7 @@ from roaming.delivery.partner import Partner, target_url, timeout_seconds
 from roaming.delivery.services import contest, send_whole
 from roaming.models import Platform
 from roaming.pushes import Push
+from roaming.routing import CONFIGURATION
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,16 @@ class Question:
     body: bytes
 
 
+def compared_pushes() -> list[Push]:
+    """The pushes whose objects can be read back as themselves.
+
+    Not those of HubClientInfo: one URL stands for all roles of a party, and it is news of others.
+    """
+    return [push for push in pushes.all_pushes() if push.module not in CONFIGURATION]
+
+
 def _of(row: Comparison, shape: str) -> QuerySet[Obligation]:
-    kinds = [push.kind for push in pushes.all_pushes() if push.module == row.module and push.shape == shape]
+    kinds = [push.kind for push in compared_pushes() if push.module == row.module and push.shape == shape]
     return Obligation.objects.filter(
         lane__platform=row.platform_id, kind__in=kinds, shape=shape, state=State.ACKED
     ).select_related("party", "own_party")

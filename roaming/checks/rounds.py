@@ -16,13 +16,13 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from ocpi.client import CallFailed
-from roaming import pushes
 from roaming.checks.copies import (
     BATCH,
     Question,
     Shape,
     answer_to,
     close_cancelled,
+    compared_pushes,
     conclude,
     question_about,
     sampled,
@@ -98,7 +98,7 @@ def _due(now: datetime) -> QuerySet[Comparison]:
 
 
 def _make_rounds(now: datetime) -> None:
-    modules = {push.module for push in pushes.all_pushes() if push.shape in (Shape.LEDGER, Shape.STATE)}
+    modules = {push.module for push in compared_pushes() if push.shape in (Shape.LEDGER, Shape.STATE)}
     served = Endpoint.objects.filter(role="RECEIVER", module__in=modules).exclude(
         Exists(Comparison.objects.filter(platform=OuterRef("platform"), module=OuterRef("module")))
     )

@@ -70,11 +70,11 @@ def put_client(*, platform: Platform, client: v221.ClientInfo, now: datetime) ->
     with transaction.atomic():
         Platform.objects.select_for_update(no_key=True).get(pk=platform.pk)
         party = _party(identity).first()
-        if party is None:
-            party = _announced(platform, identity, client)
-        elif party.platform_id != platform.pk:
+        if party.platform_id != platform.pk if party is not None else _is_taken(platform, identity):
             log.warning("clients.foreign platform=%s party=%s", platform.pk, identity)
             raise invalid(f"party_id: {identity} is not a client of yours here")
+        if party is None:
+            party = _announced(platform, identity, client)
         elif party.announced_at is not None and client.last_updated < party.announced_at:
             return False
         is_new = party.announced_at is None
@@ -133,6 +133,14 @@ def pull_due_lists(*, now: datetime) -> int:
 def doubt_all_lists() -> None:
     """Have every hub's list read again at the next look: we have just started, and may have missed something."""
     Platform.objects.exclude(clients_next_at=None).update(clients_next_at=None)
+
+
+def _is_taken(platform: Platform, identity: RoleId) -> bool:
+    """Whether somebody else, or we, act under this id in whatever role: one company is on one platform."""
+    others = Party.objects.filter(
+        country_code=identity.country_code, party_id=identity.party_id, is_active=True
+    )
+    return others.exclude(platform=platform).exists()
 
 
 def _party(identity: RoleId) -> QuerySet[Party]:

@@ -59,7 +59,9 @@ def _by_token(incoming: Incoming) -> Target | Party | None:
     if not country_code or not party_id:
         return None
     to = PartyId.of(country_code, party_id)
-    ours = next((party for party in incoming.known.own_parties if party.ocpi_id == to), None)
+    roles = addressed_roles(incoming.route)
+    mine = (party for party in incoming.known.own_parties if party.ocpi_id == to and party.role in roles)
+    ours = next(mine, None)
     return ours or find_target(to, route=incoming.route, caller=incoming.caller)
 
 

@@ -3,12 +3,13 @@
 The body travels as the bytes that came; of its members only ``response_url`` is replaced, where it stands.
 """
 
+from typing import Any
 from urllib.parse import urljoin
 
 from django.conf import settings
 from django.http import HttpResponse
 
-from ocpi import v221
+from ocpi import codec, v221
 from ocpi.client import Answer, CallFailed, next_page
 from ocpi.headers import PartyId
 from ocpi.http import respond
@@ -16,13 +17,19 @@ from ocpi.interfaces import interface_path
 from ocpi.paging import link_header
 from ocpi.status import OcpiError, StatusCode, invalid, not_found
 from roaming.hub import relays, results, rewriting, trails
+from roaming.hub.agreements import is_agreed
 from roaming.hub.fences import Refused, fence
 from roaming.hub.incoming import Incoming
 from roaming.hub.legs import Leg, passed_on
 from roaming.hub.targets import Target, reach_again
 from roaming.models import Party, Relay
+from roaming.routing import Route, addressed_roles
 
-_FENCED = frozenset({"START_SESSION", "RESERVE_NOW"})
+_FENCED: dict[str, type[Any]] = {
+    v221.CommandType.START_SESSION.value: v221.StartSession,
+    v221.CommandType.RESERVE_NOW.value: v221.ReserveNow,
+    v221.CommandType.UNLOCK_CONNECTOR.value: v221.UnlockConnector,
+}
 _MAX_ID_CHARS = 36
 
 
@@ -33,6 +40,7 @@ def forward(incoming: Incoming, target: Target) -> HttpResponse:
     ``Leg.travel`` raises.
     """
     require_owner(incoming)
+    _require_agreed_owner(incoming, target)
     refused = _refusal(incoming, target)
     if refused is not None:
         hidden = refused.is_hidden
@@ -101,27 +109,53 @@ def require_owner(incoming: Incoming) -> None:
         raise invalid("country_code, party_id: must be those of the party that sends the CDR")
 
 
+def _require_agreed_owner(incoming: Incoming, target: Target) -> None:
+    """Refuse, as not there, objects of another party of the calling platform that has no agreement with the target.
+
+    Whoever announces parties, such as another hub, speaks for one in the role that owns such objects only.
+    """
+    owner, module = incoming.owner_in_url(), incoming.route.module
+    if owner is None or owner == incoming.caller.ocpi_id:
+        return
+    roles = addressed_roles(Route(module, v221.InterfaceRole.SENDER.value))
+    owners = [party for party in incoming.known.parties if party.ocpi_id == owner and party.role in roles]
+    if not any(is_agreed(party, target.party, module=module) for party in owners):
+        raise not_found()
+
+
 def _refusal(incoming: Incoming, target: Target) -> Refused | None:
-    """What the fence says; raises OcpiError 404 with 2003 for a Location that the caller does not see."""
+    """What the fence says; raises OcpiError 404 with 2003 for a Location that the caller does not see, and 2001 for a
+    command to an operator with fences that cannot be read as such."""
     route = incoming.route
     if (route.module, route.role) == ("locations", "SENDER"):
         _require_visible(incoming, target)
-    elif (route.module, route.role) == ("commands", "RECEIVER") and _FENCED.intersection(route.rest[:1]):
-        return fence().refusal(
-            party=incoming.caller,
-            owner=target.party,
-            location_id=incoming.text("location_id"),
-            evse_uid=incoming.text("evse_uid") or None,
-            token_group=incoming.text("token", "group_id") or None,
-            command=route.rest[0],
-            now=incoming.now,
+        return None
+    type_ = _FENCED.get(route.rest[0]) if (route.module, route.role) == ("commands", "RECEIVER") else None
+    if type_ is None or not fence().has_fences(owner=target.party):
+        return None
+    command: Any = codec.decode(type_, incoming.members)
+    if route.rest[0] == v221.CommandType.UNLOCK_CONNECTOR:
+        is_seen = fence().may_see(
+            party=incoming.caller, owner=target.party, location_id=command.location_id, now=incoming.now
         )
-    return None
+        return None if is_seen else Refused("Unknown Location.", "", is_hidden=True)
+    return fence().refusal(
+        party=incoming.caller,
+        owner=target.party,
+        location_id=command.location_id,
+        evse_uid=command.evse_uid,
+        token_group=command.token.group_id,
+        command=route.rest[0],
+        now=incoming.now,
+    )
 
 
 def _require_visible(incoming: Incoming, target: Target) -> None:
     """Refuse what a fence hides; a list that would show it is asked of the hub, which leaves it out."""
     rest = incoming.route.rest
+    if any(mark in part for part in rest for mark in "/\\;") and fence().has_fences(owner=target.party):
+        # Some take such an id apart and would show what lies below another one.
+        raise not_found("unknown location", StatusCode.UNKNOWN_LOCATION)
     if not rest and fence().has_fences(owner=target.party):
         raise OcpiError(
             StatusCode.CLIENT_ERROR,
@@ -135,7 +169,7 @@ def _require_visible(incoming: Incoming, target: Target) -> None:
 
 
 def _rejected(refused: Refused) -> v221.CommandResponse:
-    text = f"{refused.text} Ref {refused.ref}".strip()
+    text = f"{refused.text} Ref {refused.ref}" if refused.ref else refused.text
     return v221.CommandResponse(
         result=v221.CommandResponseType.REJECTED,
         timeout=0,

@@ -13,11 +13,11 @@ from ocpi import codec
 from ocpi.headers import PartyId
 from ocpi.http import has_body, read_body
 from ocpi.interfaces import V221_INTERFACES
-from ocpi.status import not_found
+from ocpi.status import method_not_allowed, not_found
 from roaming.auth import acting_party, routing_of
 from roaming.lookup import Known
 from roaming.models import Party
-from roaming.routing import Ask, Route, acting_roles, route_of
+from roaming.routing import Ask, Route, acting_roles, is_safe_below, methods_of, route_of
 
 # What may stand in a path as it is written (RFC 3986, pchar and the slash).
 _PATH = re.compile(r"[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*", re.ASCII)
@@ -74,11 +74,11 @@ class Incoming:
         return value if isinstance(value, dict) else {}
 
     def text(self, *path: str) -> str:
-        """Return a member of the body by its path when it is a text, else an empty one."""
+        """Return a member of the body by its path when it is a text that can be one of OCPI, else an empty one."""
         value: Any = self.members
         for name in path:
             value = value.get(name) if isinstance(value, dict) else None
-        return value if isinstance(value, str) else ""
+        return value if isinstance(value, str) and value.isprintable() else ""
 
     def owner_in_url(self) -> PartyId | None:
         """Return whose object the URL of a Receiver interface names."""
@@ -99,9 +99,11 @@ def read(request: HttpRequest, route: Route, known: Known, hub: Party, now: date
     """Return what a request says. Raises OcpiError: 401 (HUB-09), 404 for a path that no target may get, 2001."""
     routing = routing_of(request)
     tail, query = _target(request, route)
+    route = route_of(V221_INTERFACES[route.module, route.role].path + tail) or route
+    _require_operation(route, str(request.method))
     return Incoming(
         request=request,
-        route=route_of(V221_INTERFACES[route.module, route.role].path + tail) or route,
+        route=route,
         tail=tail,
         query=query,
         known=known,
@@ -110,6 +112,23 @@ def read(request: HttpRequest, route: Route, known: Known, hub: Party, now: date
         hub=hub,
         now=now,
     )
+
+
+def _require_operation(route: Route, method: str) -> None:
+    """Refuse what no interface has: 404 for another path, 405 for another method.
+
+    The hub decides by its own reading of a path and passes on what was written: what others may read otherwise is not
+    passed on at all. Only the last segment, the object's own id, may hold a slash.
+    """
+    if not all(is_safe_below(segment) for segment in route.rest):
+        raise not_found()
+    if any(mark in segment for segment in route.rest[:-1] for mark in "/\\;"):
+        raise not_found()
+    methods = methods_of(route)
+    if not methods:
+        raise not_found()
+    if method not in methods:
+        raise method_not_allowed(methods)
 
 
 def _role_for(route: Route, party: Party, known: Known) -> Party:
@@ -128,7 +147,7 @@ def _target(request: HttpRequest, route: Route) -> tuple[str, str]:
     segments = [unquote_to_bytes(segment) for segment in tail.split("/")]
     if not _PATH.fullmatch(tail) or not _QUERY.fullmatch(query) or "#" in query:
         raise not_found()
-    if any(segment in (b".", b"..") or min(segment, default=32) < 32 for segment in segments):
+    if any(min(segment, default=32) < 32 for segment in segments):
         raise not_found()
     return tail, query
 

@@ -22,7 +22,7 @@ from roaming.hub.incoming import Incoming, read
 from roaming.hub.targets import Target, find_target
 from roaming.lookup import Known, known_of
 from roaming.models import CredentialsToken, Party
-from roaming.routing import METHODS, SHAREABLE, Case, case_of, route_of
+from roaming.routing import METHODS, SHAREABLE, Case, addressed_roles, case_of, route_of
 
 
 class HubMiddleware:
@@ -61,16 +61,29 @@ class HubMiddleware:
             kind, uid = called
             return forward_relay(incoming, relays.find_relay(kind, uid, incoming=incoming))
         if case is Case.FORWARD and incoming.to is not None:
-            target = find_target(incoming.to, route=incoming.route, caller=incoming.caller)
-            return forward(incoming, target)
+            return self._forwarded(incoming, incoming.to)
         if case is Case.GET_ALL:
             answer = aggregate.answer(incoming.request, incoming.route, _caller(incoming))
             return _signed(answer, incoming, from_=incoming.hub.ocpi_id)
         return self._open(incoming) if case is Case.OPEN else _by_hub(incoming)
 
     def _case(self, incoming: Incoming) -> Case:
-        own = {party.ocpi_id for party in incoming.known.own_parties}
+        # One id may be a CPO of ours and an eMSP elsewhere: each interface is served by one of them.
+        roles = addressed_roles(incoming.route)
+        own = {party.ocpi_id for party in incoming.known.own_parties if party.role in roles}
         return case_of(incoming.ask, hub=incoming.hub.ocpi_id, own=own)
+
+    def _forwarded(self, incoming: Incoming, to: PartyId) -> HttpResponseBase:
+        try:
+            target = find_target(to, route=incoming.route, caller=incoming.caller)
+        except OcpiError as error:
+            is_ours = any(party.ocpi_id == to for party in incoming.known.own_parties)
+            if is_ours and error.status_code == StatusCode.UNKNOWN_RECEIVER:
+                module, side = incoming.route.module, incoming.route.role
+                text = f"{to} offers no endpoint for {module} {side}"
+                raise OcpiError(StatusCode.HUB_ERROR, text) from None
+            raise
+        return forward(incoming, target)
 
     def _open(self, incoming: Incoming) -> HttpResponseBase:
         if is_authorization(incoming):

@@ -144,11 +144,13 @@ def _connected(offer: _Offer) -> Target:
     return Target(party, platform, offer.endpoint, token)
 
 
-def _rank(offer: _Offer, route: Route) -> tuple[int, bool, bool]:
-    """Who of several roles of one party is meant: the one that serves this, is there, and has the endpoint."""
+def _rank(offer: _Offer, route: Route) -> tuple[bool, bool, int, bool, bool]:
+    """Who of several roles of one party is meant: one that serves this and may be reached, the likeliest that is there
+    and has the endpoint."""
     roles, role = addressed_roles(route), offer.party.role
     place = roles.index(role) if role in roles else len(roles)
-    return place, not offer.party.is_active, not offer.endpoint
+    is_barred = offer.standing == Agreement.Status.ENDED
+    return role not in roles, is_barred, place, not offer.party.is_active, not offer.endpoint
 
 
 def _offers(to: PartyId, route: Route, caller: Party) -> list[_Offer]:

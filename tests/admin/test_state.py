@@ -155,7 +155,7 @@ def test_only_the_settings_that_were_changed_are_written(root: Client, world) ->
     form = a_form(page)
     Platform.objects.update(status=Platform.Status.SUSPENDED, version="2.2.1-new")
     assert root.post(change_url(world.party.platform), form | {"cdr_mode": "pull_only"}).status_code == 302
-    now = Platform.objects.get()
+    now = Platform.objects.get(pk=world.party.platform_id)
     assert (now.cdr_mode, now.status, now.version) == ("pull_only", "SUSPENDED", "2.2.1-new")
 
 

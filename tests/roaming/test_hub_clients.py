@@ -154,6 +154,7 @@ class TestSending:
 
     def test_the_token_list_of_each_connected_party_is_read(self, db: None, rhine: HubPlatform) -> None:
         """HCI-14: TO names the party; one that cannot be reached keeps no other back."""
+        own_party()
         hub = connected(rhine)
         announce(hub)
         announce(hub, party_id="FRE", country_code="DE")

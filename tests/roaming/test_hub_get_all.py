@@ -203,6 +203,8 @@ def test_a_crawl_counts_once(emsp: PartnerClient) -> None:
     cpo = hub.member("CPO", "NL", "TNM")
     hub.agree(cpo, emsp)
     broadcast(cpo, *range(12))
+    # The first call of a minute is noted.
+    emsp.get(LOCATIONS, limit="1")
     with CaptureQueriesContext(connection) as first:
         page = emsp.get(LOCATIONS, limit="5")
     assert page.next_url is not None

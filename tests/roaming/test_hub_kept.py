@@ -36,6 +36,8 @@ def cpo(fleet: Party) -> PartnerClient:
 
 class TestSessions(ReceiverContract):
     path = f"{PATHS}/sessions"
+    # Not even looked at: no such path may be sent on to anybody.
+    no_path = (404, 2000)
     optional = "meter_id"
     required = "currency"
     change = {"kwh": 7.25, "status": "COMPLETED"}  # noqa: RUF012  # the contract declares it
@@ -162,7 +164,7 @@ def test_two_parties_of_a_platform_may_use_the_same_id(cpo: PartnerClient, fleet
 
 
 def test_a_cpo_receives_no_sessions(cpo: PartnerClient, fleet: Party) -> None:
-    """404 for every method where no party of ours receives such things; nothing is kept."""
+    """HUB-21: 4000 for every method where the party of ours that is named receives no such things; nothing is kept."""
     to_cpo = hub.to(cpo, hub.own("CPO", "YRD"))
     document = hub.session(cpo, fleet)
     url = hub.url("sessions", document)
@@ -174,7 +176,7 @@ def test_a_cpo_receives_no_sessions(cpo: PartnerClient, fleet: Party) -> None:
         to_cpo.get(f"{CDRS}/CDR-1"),
         to_cpo.put(hub.url("tariffs", hub.tariff(cpo)), hub.tariff(cpo)),
     ):
-        refused(reply, 404, 2000)
+        refused(reply, 200, 4000)
     assert HubDocument.objects.count() == 0
 
 

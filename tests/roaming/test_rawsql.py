@@ -172,6 +172,10 @@ def test_a_server_that_knows_the_statement_already_is_no_fault() -> None:
     """Behind a pooler another process of ours has prepared it: a name stands for one statement everywhere."""
     assert rawsql.fetch("SELECT %s::int + 5", [1]) == [(6,)]
     rawsql._prepared.clear()
+    with transaction.atomic():
+        assert rawsql.fetch("SELECT %s::int + 5", [1]) == [(6,)]
+        assert rawsql.fetch("SELECT %s::int + 5", [2]) == [(7,)]
+    rawsql._prepared.clear()
     assert [rawsql.fetch("SELECT %s::int + 5", [1]), rawsql.fetch("SELECT %s::int + 6", [1])] == [
         [(6,)],
         [(7,)],

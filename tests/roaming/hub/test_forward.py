@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from roaming.hub import fences
 from roaming.hub.fences import Refused, Unfenced
 from roaming.models import Agreement, HubDocument, HubTrail, Obligation, Party, Relay
 from tests.roaming.hub.peers import HUB, OWN, Hub, Peer, parties_of, routing
+from tests.roaming.hub_members import token
 
 MORNING = "2026-03-11T08:00:00Z"
 # As no encoder of ours would write it: spaces, unknown members, six decimals, an escape, an old stamp.
@@ -411,7 +413,10 @@ class NightFence(Unfenced):
                            asked["evse_uid"], asked["token_group"], asked["command"]))  # fmt: skip
         return Refused("Closed until 06:00.", "D-7F3A000001") if asked["location_id"] == "LOC1" else None
 
-    def may_see(self, *, party: Party, owner: Party, location_id: str) -> bool:
+    def has_fences(self, *, owner: Party) -> bool:
+        return True
+
+    def may_see(self, *, party: Party, owner: Party, location_id: str, now: datetime) -> bool:
         return location_id != "LOC1"
 
 
@@ -426,7 +431,8 @@ class TestFence:
     def test_a_closed_fence_answers_itself(self, cpo: Peer, emsp: Peer, command: str) -> None:
         body = {
             "response_url": f"{emsp.url}/results/1", "location_id": "LOC1", "evse_uid": "E1",
-            "token": {"uid": "04A2", "group_id": "DAY"},
+            "token": token(emsp.row, "04A2", group_id="DAY"),
+            "reservation_id": "R1", "expiry_date": "2030-01-01T00:00:00Z",
         }  # fmt: skip
         answer = emsp.ask("POST", f"receiver/commands/{command}", to=cpo.ocpi_id, body=body)
         assert (answer.http_status, answer.code) == (200, 1000)
@@ -442,7 +448,7 @@ class TestFence:
         self, cpo: Peer, emsp: Peer
     ) -> None:
         url = f"{emsp.url}/results/1"
-        start = {"response_url": url, "location_id": "LOC2", "token": {"uid": "04A2"}}
+        start = {"response_url": url, "location_id": "LOC2", "token": token(emsp.row, "04A2")}
         emsp.ask("POST", "receiver/commands/START_SESSION", to=cpo.ocpi_id, body=start)
         emsp.ask(
             "POST",
@@ -508,8 +514,8 @@ class TestChain:
         assert quiet(second, emsp)
 
 
-def asked(peer: Peer, raw: str, path: str, *, to: tuple[str, str]) -> Any:
-    """GET as a server hands it on that keeps the path as it was written (gunicorn), next to what it means."""
+def asked(peer: Peer, raw: str, path: str, *, to: tuple[str, str], method: str = "GET") -> Any:
+    """Ask as a server hands it on that keeps the path as it was written (gunicorn), next to what it means."""
     headers = {"Authorization": authorization(peer.token)} | routing(to=to, from_=peer.ocpi_id)
-    answer = Client().get("/", headers=headers, PATH_INFO=path, RAW_URI=raw)
+    answer = Client().generic(method, "/", headers=headers, PATH_INFO=path, RAW_URI=raw)
     return json.loads(answer.content)

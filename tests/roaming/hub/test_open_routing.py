@@ -114,7 +114,6 @@ class TestNotFound:
         [
             ("PATCH", "receiver/sessions/NL/TNM/SES9"), ("GET", "receiver/sessions/NL/TNM/SES9"),
             ("GET", "receiver/cdrs/CDR9"), ("PUT", "sender/chargingprofiles/SES9"), ("POST", "sender/commands/X/1"),
-            ("POST", "sender/tokens/04A2"),
         ],
     )  # fmt: skip
     def test_what_nothing_is_known_of(self, cpo: Peer, emsp: Peer, method: str, path: str) -> None:
