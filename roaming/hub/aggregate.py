@@ -4,9 +4,10 @@ Our own parties come first, then what was broadcast, or for sessions and CDRs th
 One of these that does not answer ends the call with 4002: a list that silently lacks a CPO would pass for complete.
 """
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar, TypeVar
@@ -27,8 +28,11 @@ from roaming.auth import CALLER, Caller
 from roaming.hub import crawl, seeing
 from roaming.hub.agreements import reachable_parties
 from roaming.hub.fences import fence
+from roaming.hub.gates import GATES, Budget, Crowded
 from roaming.hub.keeping import asking_roles, owning_roles
+from roaming.hub.legs import give_back_connection
 from roaming.hub.sources import KeptSource, LiveSource, OwnSource, Source, named
+from roaming.hub.targets import Target
 from roaming.models import Endpoint, Party, Platform
 from roaming.routing import SHAREABLE, Route
 from roaming.secrets import SecretUnreadableError, read_outbound_token
@@ -122,7 +126,7 @@ def _live_sources(
     request: HttpRequest, asker: Party, module: str, parties: Sequence[Party], query: PageQuery
 ) -> Iterable[Source]:
     """The parties that are there; whoever is known to be away is left out."""
-    seconds_left = _until(time.monotonic() + settings.HUB_FORWARD_SECONDS)
+    budget = Budget(settings.HUB_FORWARD_SECONDS)
     platforms = {party.platform_id for party in parties}
     served = Endpoint.objects.filter(module=module, role=_SENDER, platform__in=platforms)
     connected = served.filter(platform__status=Platform.Status.CONNECTED).select_related("platform")
@@ -132,19 +136,16 @@ def _live_sources(
         if endpoint is None or party.presence != Party.Presence.CONNECTED:
             continue
         yield LiveSource(
-            party=party,
+            target=_target(party, endpoint.platform, endpoint.url),
             asker=asker,
-            url=endpoint.url,
-            token=_token_for(party, endpoint.platform, endpoint.url),
-            raw_token=endpoint.platform.accept_raw_token,
             query=query,
             correlation_id=request.META.get("ocpi.correlation_id", ""),
             sees_own_tokens_only=asker.role != v221.Role.SCSP,
-            seconds_left=seconds_left,
+            budget=budget,
         )
 
 
-def _token_for(party: Party, platform: Platform, url: str) -> str:
+def _target(party: Party, platform: Platform, url: str) -> Target:
     if not is_approved(
         url, approved_hosts=platform.approved_hosts, require_https=settings.OUTBOUND_REQUIRE_HTTPS
     ):
@@ -152,13 +153,9 @@ def _token_for(party: Party, platform: Platform, url: str) -> str:
             StatusCode.HUB_ERROR, f"{party.ocpi_id}: its endpoint lies on a host that is not agreed"
         )
     try:
-        return read_outbound_token(platform)
+        return Target(party, platform, url, read_outbound_token(platform))
     except SecretUnreadableError:
         raise OcpiError(StatusCode.HUB_ERROR, f"{party.ocpi_id}: cannot be called by us") from None
-
-
-def _until(deadline: float) -> Callable[[], float]:
-    return lambda: deadline - time.monotonic()
 
 
 def _counted(sources: Iterable[Source]) -> dict[str, int]:
@@ -180,14 +177,44 @@ def _known(sources: Mapping[str, Source], name: str) -> Source:
 
 
 def _each(sources: Sequence[Source], works: Sequence[Callable[[Source], T]]) -> list[T]:
-    """Do something with each source, in order; with those that are read over the wire side by side."""
+    """Do something with each source, in order; with those that are read over the wire side by side, after the others.
+
+    While it waits for them it holds no database connection and one place of all. Raises OcpiError 4003 when there is
+    none, and what the sources raise.
+    """
     pairs = list(zip(sources, works, strict=True))
-    remote = [position for position, source in enumerate(sources) if source.is_remote]
-    done: dict[int, T] = {}
-    with ThreadPoolExecutor(max_workers=max(1, min(len(remote), SIDE_BY_SIDE))) as pool:
-        waiting = {position: pool.submit(pairs[position][1], pairs[position][0]) for position in remote}
-        for position, (source, work) in enumerate(pairs):
-            if position not in waiting:
-                done[position] = work(source)
-        done |= {position: future.result() for position, future in waiting.items()}
+    done = {position: work(source) for position, (source, work) in enumerate(pairs) if source.lane is None}
+    rows = _rows(
+        {position: source.lane for position, source in enumerate(sources) if source.lane is not None}
+    )
+    if not rows:
+        return [done[position] for position in range(len(pairs))]
+
+    def worked_through(row: Sequence[int]) -> dict[int, T]:
+        return {position: pairs[position][1](pairs[position][0]) for position in row}
+
+    give_back_connection()
+    with _a_place(), ThreadPoolExecutor(max_workers=min(len(rows), SIDE_BY_SIDE)) as pool:
+        for answered in pool.map(worked_through, rows):
+            done |= answered
     return [done[position] for position in range(len(pairs))]
+
+
+def _rows(lanes: Mapping[int, Hashable]) -> list[list[int]]:
+    """What is asked one after the other: of a platform with many parties one call takes half the places at most."""
+    positions: dict[Hashable, list[int]] = defaultdict(list)
+    for position, lane in lanes.items():
+        positions[lane].append(position)
+    width = max(1, settings.HUB_FORWARDS_PER_TARGET // 2)
+    return [each[start::width] for each in positions.values() for start in range(min(width, len(each)))]
+
+
+@contextmanager
+def _a_place() -> Iterator[None]:
+    try:
+        with GATES.together():
+            yield
+    except Crowded:
+        raise OcpiError(
+            StatusCode.CONNECTION_PROBLEM, "too many requests are waiting, try again later"
+        ) from None

@@ -5,8 +5,6 @@ so are theirs, then those who agreed to be asked. One after the other, and all w
 station waits.
 """
 
-import time
-
 from django.conf import settings
 from django.db.models import Q
 from django.http import HttpResponse
@@ -17,6 +15,7 @@ from ocpi.v221 import Role
 from roaming.hub import trails
 from roaming.hub.agreements import parties_for
 from roaming.hub.forward import prepared, returned
+from roaming.hub.gates import Budget
 from roaming.hub.incoming import Incoming
 from roaming.hub.targets import endpoint_of, parties_at, reach
 from roaming.models import HubDocument, Party
@@ -37,16 +36,15 @@ def authorize(incoming: Incoming) -> HttpResponse:
     Raises OcpiError: HTTP 404 with 2004 when all that were asked decline, or there was nobody to ask; the fault of
     the last one that could not be asked when that leaves it open.
     """
-    deadline = time.monotonic() + settings.REALTIME_AUTHORIZATION_SECONDS
+    budget = Budget(settings.REALTIME_AUTHORIZATION_SECONDS, each=settings.HUB_FORWARD_SECONDS)
     fault: OcpiError | None = None
     for party in _candidates(incoming):
-        left = deadline - time.monotonic()
-        if left < _LEAST_SECONDS:
+        if budget.left() < _LEAST_SECONDS:
             raise OcpiError(StatusCode.TIMEOUT, "the time for an authorization is over")
         try:
             target = reach(party, route=incoming.route, caller=incoming.caller)
             leg, _ = prepared(incoming, target)
-            answer = leg.travel(seconds=min(left, settings.HUB_FORWARD_SECONDS))
+            answer = leg.travel(budget=budget)
         except OcpiError as error:
             fault = error
             continue

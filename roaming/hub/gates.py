@@ -2,20 +2,28 @@
 
 A target that let two requests in a row go unanswered is asked by one request at a time, and everybody else is told
 at once, until it answers again. Each web worker counts for itself.
+
+A place of all stands for a thread of the web worker, a place at a target for a request that waits there: a list that is
+read from several targets side by side takes one of the former (``together``) and one of the latter for each target.
 """
 
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from django.conf import settings
+
+from ocpi.client import CallFailed
 
 SILENT_AFTER = 2
 """So many requests in a row without an answer make a target silent."""
 PATIENCE_SECONDS = 1.0
 """As long a request waits for a free place at a target that is answering."""
+FAIR_SHARE = 0.9
+"""Who had less than this part of the time that a request has did not let it go unanswered: it was asked too late."""
 
 
 class Crowded(Exception):
@@ -24,6 +32,28 @@ class Crowded(Exception):
 
 class Silent(Exception):
     """The target has not answered lately, and somebody is asking it already."""
+
+    def __str__(self) -> str:
+        return "silent"
+
+
+class Budget:
+    """Time for requests one after the other, from now on: ``seconds`` for all of them, ``each`` at most for one."""
+
+    def __init__(
+        self, seconds: float, *, each: float | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._full = seconds if each is None else min(seconds, each)
+        self._clock = clock
+        self._deadline = clock() + seconds
+
+    def left(self) -> float:
+        """Return the seconds that a request may take now; none left: 0."""
+        return max(0.0, min(self._deadline - self._clock(), self._full))
+
+    def is_fair(self, seconds: float) -> bool:
+        """Tell whether a request that had so many seconds had the time that one has, and not a short rest of it."""
+        return seconds >= FAIR_SHARE * self._full
 
 
 @dataclass
@@ -46,18 +76,41 @@ class Gates:
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _taken: int = 0
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Hold one place of all while several targets are asked side by side. Raises Crowded."""
+        with self._changed:
+            if self._taken >= self.total():
+                raise Crowded
+            self._taken += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken -= 1
+
+    @contextmanager
+    def asking(self, key: Hashable, budget: Budget) -> Iterator[float]:
+        """Hold a place at a target while it is asked within the seconds that are yielded; ``together`` is around it.
+
+        Whether it was silent is seen from the CallFailed that passes. Raises Crowded or Silent.
+        """
+        self.enter(key)
+        seconds, was_answered = budget.left(), None
+        try:
+            yield seconds
+            was_answered = True
+        except CallFailed as failure:
+            was_answered = False if failure.kind == "timeout" and budget.is_fair(seconds) else None
+            raise
+        finally:
+            self.leave(key, was_answered=was_answered)
+
     def enter(self, key: Hashable) -> None:
         """Take a place at a target; ``leave`` must follow. Raises Crowded or Silent."""
         with self._changed:
             target = self._targets[key]
-            if self._taken >= self.total():
-                raise Crowded
-            self._taken += 1
-            try:
-                self._find_place(target)
-            except BaseException:
-                self._taken -= 1
-                raise
+            self._find_place(target)
             if not target.running:
                 target.lively_at = self.clock()
             target.running += 1
@@ -67,7 +120,6 @@ class Gates:
         with self._changed:
             target = self._targets[key]
             target.running -= 1
-            self._taken -= 1
             if was_answered:
                 target.unanswered, target.lively_at = 0, self.clock()
             elif was_answered is not None:

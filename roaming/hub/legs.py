@@ -15,7 +15,7 @@ from ocpi.client import Answer, CallFailed, call
 from ocpi.headers import PartyId, routing_headers
 from ocpi.http import CONTENT_TYPE, respond
 from ocpi.status import OcpiError, StatusCode
-from roaming.hub.gates import GATES, Crowded, Silent
+from roaming.hub.gates import GATES, Budget, Crowded, Silent
 from roaming.hub.targets import Target, not_connected
 
 log = logging.getLogger(__name__)
@@ -36,25 +36,15 @@ class Leg:
     from_: PartyId
     correlation_id: str
 
-    def travel(self, *, seconds: float | None = None) -> Answer:
+    def travel(self, *, budget: Budget | None = None) -> Answer:
         """Make the call and return an answer that may be passed on.
 
-        ``seconds`` bounds it; by default the setting HUB_FORWARD_SECONDS. Raises OcpiError 4002 when the target did
+        ``budget`` bounds it; by default the setting HUB_FORWARD_SECONDS does. Raises OcpiError 4002 when the target did
         not answer in time, 4003 when nobody listens there, 4000 for every other fault on this leg (HUB-17 to 22).
         """
         self._require_approved()
-        if not connection.in_atomic_block:
-            connection.close()
-        was_answered: bool | None = None
-        self._enter()
-        try:
-            answer = self._call(settings.HUB_FORWARD_SECONDS if seconds is None else seconds)
-            was_answered = True
-        except CallFailed as failure:
-            was_answered = False if failure.kind == "timeout" else None
-            raise self._fault(failure) from None
-        finally:
-            GATES.leave(self.target.key, was_answered=was_answered)
+        give_back_connection()
+        answer = self._asked(budget or Budget(settings.HUB_FORWARD_SECONDS))
         log.info(
             "hub.forwarded from=%s to=%s method=%s http=%s code=%s",
             self.from_, self.target.party.ocpi_id, self.method, answer.http_status, answer.status_code,
@@ -67,9 +57,12 @@ class Leg:
             log.error("hub.host_not_approved platform=%s", self.target.platform.pk)
             raise self._broken("lies on a host that is not agreed")
 
-    def _enter(self) -> None:
+    def _asked(self, budget: Budget) -> Answer:
         try:
-            GATES.enter(self.target.key)
+            with GATES.together(), GATES.asking(self.target.key, budget) as seconds:
+                return self._call(seconds)
+        except CallFailed as failure:
+            raise self._fault(failure) from None
         except Silent:
             raise self._no_answer() from None
         except Crowded:
@@ -121,6 +114,12 @@ class Leg:
 
     def _broken(self, what: str) -> OcpiError:
         return OcpiError(StatusCode.HUB_ERROR, f"the link to {self.target.party.ocpi_id} {what}")
+
+
+def give_back_connection() -> None:
+    """Close this thread's database connection before it waits for somebody else, unless a transaction needs it."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def passed_on(answer: Answer, *, to: PartyId, from_: PartyId) -> HttpResponse:

@@ -99,7 +99,9 @@ def find_relay(kind: Relay.Kind, uid: str, *, incoming: Incoming) -> Relay:
 
 def expect_result(relay: Relay, *, timeout_seconds: int, now: datetime) -> None:
     """Let a relay live as long as the target said that it needs for its result."""
-    life = min(timedelta(seconds=timeout_seconds) + AFTER_TIMEOUT, MAX_RESULT_LIFE)
+    # A peer may say any number; not every one is a duration.
+    seconds = min(timeout_seconds, MAX_RESULT_LIFE // timedelta(seconds=1))
+    life = min(timedelta(seconds=seconds) + AFTER_TIMEOUT, MAX_RESULT_LIFE)
     Relay.objects.filter(pk=relay.pk).update(expires_at=now + life)
 
 

@@ -6,7 +6,7 @@ read from each CPO in the name of the asker, who sees there what it would see if
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -22,7 +22,9 @@ from ocpi.status import OcpiError, StatusCode
 from roaming import rawsql
 from roaming.auth import Caller
 from roaming.hub import local
+from roaming.hub.gates import GATES, Budget, Crowded, Silent
 from roaming.hub.models import HubDocument
+from roaming.hub.targets import Target
 from roaming.models import Party
 from roaming.pushes import Message
 
@@ -39,9 +41,11 @@ _TABLE = HubDocument._meta.db_table
 
 
 class Source(Protocol):
-    """One list. ``is_remote``: it is read over the wire, so several are read side by side, without the database."""
+    """One list."""
 
-    is_remote: bool
+    @property
+    def lane(self) -> Hashable | None:
+        """The target that it is read from over the wire, without the database; None when it is read from here."""
 
     @property
     def name(self) -> str:
@@ -66,7 +70,7 @@ class KeptSource:
     owners: Sequence[int]
     hidden: Sequence[tuple[int, str]]
     query: PageQuery
-    is_remote = False
+    lane = None
     name = KEPT
 
     def total(self) -> int:
@@ -147,7 +151,7 @@ class OwnSource:
     request: HttpRequest
     caller: Caller
     query: PageQuery
-    is_remote = False
+    lane = None
     _first: list[bytes] = field(default_factory=list)
 
     @property
@@ -189,25 +193,31 @@ class OwnSource:
 class LiveSource:
     """The list of a party on another platform, as it answers now.
 
-    ``seconds_left`` is the time that all of this call may still take; no row is touched while it is asked.
+    ``budget`` is that of all live lists of this page; no row is touched while it is asked, and who asks holds a place
+    of all (``Gates.together``).
     """
 
-    party: Party
+    target: Target
     asker: Party
-    url: str
-    token: str
-    raw_token: bool
     query: PageQuery
     correlation_id: str
     sees_own_tokens_only: bool
-    seconds_left: Callable[[], float]
-    is_remote = True
+    budget: Budget
     _first: list[bytes] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         """Its party."""
-        return str(self.party.ocpi_id)
+        return str(self._owner)
+
+    @property
+    def lane(self) -> Hashable:
+        """What hangs when it hangs."""
+        return self.target.key
+
+    @property
+    def _owner(self) -> PartyId:
+        return self.target.party.ocpi_id
 
     def total(self) -> int:
         """Ask for the first page, which is often wanted next, and take the count with it."""
@@ -236,27 +246,37 @@ class LiveSource:
     def _ask(self, *, offset: int, limit: int) -> Answer:
         query = self.query._replace(offset=offset, limit=limit, date_from=self.query.date_from or EVER)
         try:
-            answer = call(
-                "GET",
-                f"{self.url}{'&' if '?' in self.url else '?'}{urlencode(page_parameters(query))}",
-                token=self.token,
-                timeout_seconds=max(self.seconds_left(), 0.0),
-                headers=routing_headers(to=self.party.ocpi_id, from_=self.asker.ocpi_id)
-                | {"X-Correlation-ID": self.correlation_id},
-                raw_token=self.raw_token,
-            )
-        except CallFailed as failure:
-            log.warning("hub.list_unanswered party=%s reason=%s", self.party.ocpi_id, failure)
+            with GATES.asking(self.target.key, self.budget) as seconds:
+                answer = self._call(query, seconds)
+        except (CallFailed, Silent) as failure:
+            log.warning("hub.list_unanswered party=%s reason=%s", self._owner, failure)
             raise self._failed(StatusCode.TIMEOUT, "does not answer") from None
+        except Crowded:
+            log.warning("hub.crowded platform=%s", self.target.platform.pk)
+            raise self._failed(
+                StatusCode.CONNECTION_PROBLEM, "has too many requests waiting, try again later"
+            ) from None
         if not answer.is_success:
             log.warning(
                 "hub.list_refused party=%s http=%s ocpi=%s",
-                self.party.ocpi_id, answer.http_status, answer.status_code,
+                self._owner, answer.http_status, answer.status_code,
             )  # fmt: skip
             raise self._failed(
                 StatusCode.HUB_ERROR, f"answers HTTP {answer.http_status}, {answer.status_code}"
             )
         return answer
+
+    def _call(self, query: PageQuery, seconds: float) -> Answer:
+        url = self.target.endpoint
+        return call(
+            "GET",
+            f"{url}{'&' if '?' in url else '?'}{urlencode(page_parameters(query))}",
+            token=self.target.token,
+            timeout_seconds=seconds,
+            headers=routing_headers(to=self._owner, from_=self.asker.ocpi_id)
+            | {"X-Correlation-ID": self.correlation_id},
+            raw_token=self.target.platform.accept_raw_token,
+        )
 
     def _entries(self, answer: Answer) -> list[bytes]:
         try:
@@ -269,19 +289,18 @@ class LiveSource:
         try:
             head = _HEAD.decode(entry)
         except msgspec.MsgspecError:
-            log.warning("hub.object_unreadable party=%s", self.party.ocpi_id)
+            log.warning("hub.object_unreadable party=%s", self._owner)
             return False
         owner = PartyId.of(head.country_code, head.party_id)
         payer = PartyId.of(head.cdr_token.country_code, head.cdr_token.party_id)
-        may_pass = owner == self.party.ocpi_id and (
-            not self.sees_own_tokens_only or payer == self.asker.ocpi_id
-        )
+        is_payers = not self.sees_own_tokens_only or payer == self.asker.ocpi_id
+        may_pass = owner == self._owner and is_payers
         if not may_pass:
-            log.error("hub.foreign_object party=%s asker=%s", self.party.ocpi_id, self.asker.ocpi_id)
+            log.error("hub.foreign_object party=%s asker=%s", self._owner, self.asker.ocpi_id)
         return may_pass
 
     def _failed(self, status_code: StatusCode, reason: str) -> OcpiError:
-        return OcpiError(status_code, f"{self.party.ocpi_id} {reason}")
+        return OcpiError(status_code, f"{self._owner} {reason}")
 
 
 def named(sources: Sequence[Source]) -> Mapping[str, Source]:

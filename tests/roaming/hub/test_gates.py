@@ -2,10 +2,12 @@
 
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
-from roaming.hub.gates import Crowded, Gates, Silent
+from ocpi.client import CallFailed
+from roaming.hub.gates import Budget, Crowded, Gates, Silent
 
 
 class Clock:
@@ -38,12 +40,72 @@ def test_one_target_cannot_take_all_places(gates: Gates, clock: Clock) -> None:
 
 
 def test_all_places_together_are_bounded(gates: Gates) -> None:
-    for key in ("a", "b", "c"):
-        gates.enter(key)
-    with pytest.raises(Crowded):
-        gates.enter("d")
-    gates.leave("a", was_answered=True)
-    gates.enter("d")
+    with ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(gates.together())
+        with pytest.raises(Crowded), gates.together():
+            pass
+    with gates.together():
+        pass
+
+
+def test_who_asks_several_targets_takes_one_place_of_all(gates: Gates, clock: Clock) -> None:
+    budget = Budget(15, clock=clock)
+    with ExitStack() as held:
+        held.enter_context(gates.together())
+        for key in ("a", "b", "c", "d"):
+            held.enter_context(gates.asking(key, budget))
+        for _ in range(2):
+            held.enter_context(gates.together())
+
+
+class Asked:
+    """Requests with 15 seconds for all, at a target that hangs until they are over."""
+
+    def __init__(self, gates: Gates, clock: Clock) -> None:
+        self.gates, self.clock = gates, clock
+
+    def times_out(self, budget: Budget) -> float:
+        """Ask once; returns the seconds that it had."""
+        began = self.clock.now
+        with pytest.raises(CallFailed):
+            self._hang(budget)
+        return self.clock.now - began
+
+    def _hang(self, budget: Budget) -> None:
+        with self.gates.asking("hanging", budget) as seconds:
+            self.clock.now += seconds
+            raise CallFailed("timeout", "no complete answer within the time allowed")
+
+    def is_taken_for_silent(self) -> bool:
+        with self.gates.asking("hanging", Budget(15, clock=self.clock)):
+            try:
+                self.gates.enter("hanging")
+            except Silent:
+                return True
+            self.gates.leave("hanging", was_answered=None)
+        return False
+
+
+@pytest.mark.parametrize(
+    ("spent", "is_silent"), [(0.0, True), (1.0, True), (1.6, False), (14.0, False), (16.0, False)]
+)
+def test_who_was_given_a_short_rest_of_the_time_was_not_silent(
+    gates: Gates, clock: Clock, spent: float, is_silent: bool
+) -> None:
+    """HUB-19: 4002 for this request, but nothing against the target."""
+    asked = Asked(gates, clock)
+    for _ in range(2):
+        budget = Budget(15, clock=clock)
+        clock.now += spent
+        assert asked.times_out(budget) == pytest.approx(max(0.0, 15 - spent))
+    assert asked.is_taken_for_silent() == is_silent
+
+
+def test_a_request_takes_no_more_than_its_own_part_of_the_time(gates: Gates, clock: Clock) -> None:
+    asked, budget = Asked(gates, clock), Budget(10, each=4, clock=clock)
+    assert [asked.times_out(budget) for _ in range(3)] == [4, 4, 2]
+    assert asked.is_taken_for_silent()
 
 
 def test_a_refusal_takes_no_place(gates: Gates, clock: Clock) -> None:

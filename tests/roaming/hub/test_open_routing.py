@@ -1,13 +1,15 @@
 """Requests that name nobody: the hub finds out whom they concern."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from demo.http import Reply
+from demo.http import Reply, Request
 from roaming.models import HubDocument, HubTrail, Obligation, Party
-from tests.roaming.hub.peers import HUB, OWN, Hub, Peer, parties_of, routing
+from tests.roaming.hub.peers import HUB, OWN, Hub, Peer, Script, parties_of, routing
 
 MORNING = "2026-03-11T08:00:00Z"
 CDR = {
@@ -278,6 +280,30 @@ class TestAuthorization:
         emsps[0].fail("slow", on="authorize", seconds=3)
         assert self.ask(cpo).code == 4002
         assert self.asked(emsps[1:]) == [0, 0]
+
+    def test_one_that_was_left_little_time_is_not_taken_for_silent(
+        self, cpo: Peer, emsps: list[Peer], settings: Any
+    ) -> None:
+        """HUB-19, HUB-50: after two such cards it is asked side by side as before."""
+        settings.REALTIME_AUTHORIZATION_SECONDS = 2.0
+        emsps[0].on("authorize", after(1.0, Reply(404, 2004)))
+        emsps[1].on("authorize", after(2.0, Reply(404, 2004)))
+        assert [self.ask(cpo).code for _ in range(2)] == [4002, 4002]
+        assert self.asked(emsps) == [2, 2, 0]
+        with ThreadPoolExecutor() as pool:
+            path = "sender/tokens/04a2/authorize"
+            asked = [pool.submit(cpo.ask, "POST", path, to=emsps[1].ocpi_id) for _ in range(2)]
+        assert [each.result().code for each in asked] == [2004, 2004]
+
+
+def after(seconds: float, reply: Reply) -> Script:
+    """An answer that takes its time."""
+
+    def answer(_: Request) -> Reply:
+        time.sleep(seconds)
+        return reply
+
+    return answer
 
 
 def test_from_is_needed_where_a_platform_has_several_parties(hub: Hub, cpo: Peer, emsp: Peer) -> None:

@@ -101,6 +101,16 @@ class TestResults:
         lives = [(each.expires_at - began).total_seconds() for each in Relay.objects.order_by("pk")]
         assert [round(life / 30) for life in lives] == [3, 20]
 
+    @pytest.mark.parametrize("timeout", [86_401, 10**15, 10**30])
+    def test_no_promise_is_too_long_to_be_heeded(self, cpo: Peer, emsp: Peer, timeout: int) -> None:
+        """H7, HUB-14: the target has accepted, so the requester learns it; the way stays open for a day at most."""
+        began = timezone.now()
+        cpo.on("POST", Reply(data={"result": "ACCEPTED", "timeout": timeout}))
+        body = {"response_url": f"{emsp.url}/r"}
+        answer = emsp.ask("POST", "receiver/commands/STOP_SESSION", to=cpo.ocpi_id, body=body)
+        assert (answer.http_status, answer.code, answer.data["timeout"]) == (200, 1000, timeout)
+        assert round((Relay.objects.get().expires_at - began) / timedelta(hours=1)) == 24
+
     def test_of_a_reservation_until_an_hour_after_its_end(self, cpo: Peer, emsp: Peer) -> None:
         cpo.on("POST", ACCEPTED)
         expiry = timezone.now().replace(microsecond=0) + timedelta(hours=5)
