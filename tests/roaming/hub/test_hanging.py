@@ -3,10 +3,12 @@
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from demo.http import Reply, Request
 from roaming.hub.agreements import set_agreement
@@ -112,10 +114,13 @@ def lists_nothing(*cpos: Peer) -> None:
         peer.on("/sessions", Reply(data=[], headers={"X-Total-Count": "0"}))
 
 
-def backends() -> int:
-    """Database connections of this test run, whatever they do."""
+def backends(*, since: datetime) -> int:
+    """Database connections of this test run that were opened since then."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_start >= %s",
+            [since],
+        )
         count: int = cursor.fetchone()[0]
         return count
 
@@ -140,12 +145,12 @@ class TestLists:
         """HUB-51: one connection serves one list after the other while all of them wait."""
         lists_nothing(cpo)
         connection.close_pool()
-        before = backends()
+        began = timezone.now()
         waiting: list[threading.Thread] = []
         for count in (1, 2, 3, 4):
             waiting += ask_often(emsp, HUB, 1, SESSIONS)[0]
             assert hanging.wait_until(lambda: hits(hanging) == count)
-        assert (backends() - before, waiting_connections()) == (1, 0)
+        assert (backends(since=began), waiting_connections()) == (1, 0)
         for thread in waiting:
             thread.join()
 

@@ -289,7 +289,7 @@ class TestAuthorization:
         emsps[0].on("authorize", after(1.0, Reply(404, 2004)))
         emsps[1].on("authorize", after(2.0, Reply(404, 2004)))
         assert [self.ask(cpo).code for _ in range(2)] == [4002, 4002]
-        assert self.asked(emsps) == [2, 2, 0]
+        assert emsps[1].wait_until(lambda: self.asked(emsps) == [2, 2, 0])
         with ThreadPoolExecutor() as pool:
             path = "sender/tokens/04a2/authorize"
             asked = [pool.submit(cpo.ask, "POST", path, to=emsps[1].ocpi_id) for _ in range(2)]
