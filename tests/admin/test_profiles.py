@@ -81,7 +81,7 @@ def test_an_emsp_acts_for_nobody(operator: Client, scsp: Party, world) -> None:
 
 
 def test_contracts_are_with_partners_emsps_only(operator: Client, scsp: Party, world) -> None:
-    own = Party.objects.get(role="CPO")
+    own = Party.objects.get(role="CPO", platform=None)
     answer = post(operator, scsp, acts_for=[own.pk])
     assert answer.status_code == 200
     assert not scsp.acts_for.exists()

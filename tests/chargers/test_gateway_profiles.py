@@ -17,6 +17,7 @@ from sessions.models import Session
 from tests.chargers.conftest import load_open_depot
 from tests.chargers.gateway import Gateway, LiveStation, Yard, eventually
 from tests.charging.conftest import token_of
+from tests.factories import OwnPartyFactory
 from tests.partner_platform import Partner, connect, partner, yardgate
 from tests.roaming.deliveries import drain, let_pass
 from tokens.services import put_token
@@ -37,7 +38,8 @@ def taxi(yardgate: str, partner: Partner) -> Partner:
     load_open_depot()
     EVSE.objects.update(capabilities=["RFID_READER", "CHARGING_PROFILE_CAPABLE"])
     party = Party.objects.get(party_id="EMS")
-    put_token(party=party, token=token_of(party, CARD, v221.TokenType.RFID), now=timezone.now())
+    card = token_of(party, CARD, v221.TokenType.RFID)
+    put_token(own_party=OwnPartyFactory(), party=party, token=card, now=timezone.now())
     Platform.objects.update(requests_per_second=1000)
     return partner
 

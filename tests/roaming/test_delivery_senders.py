@@ -100,8 +100,8 @@ def test_the_lanes_of_a_partner_share_its_rate(partner: OddPartner) -> None:
     while Obligation.objects.exclude(state=State.ACKED).exists():
         time.sleep(0.05)
         drain()
-    # 20 of each at once, then for two seconds nothing.
-    assert 1.9 < time.monotonic() - began < 6
+    # 20 of each at once, then for two seconds nothing; each for itself would rest for one.
+    assert 1.3 < time.monotonic() - began < 6
     assert len(partner.requests) == 60
 
 
