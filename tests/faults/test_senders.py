@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.http import Fault
 from tests.faults.produce import PARTNERS
 from tests.faults.rig import LEASE_SECONDS, PRODUCE, Rig, a_rig
 from tests.stacks import MANAGE, RunningStack, kill, wait_for
@@ -48,10 +49,11 @@ def more(rig: Rig, *commands: tuple[str, ...]) -> Iterator[None]:
 
 
 @contextmanager
-def frozen(rig: Rig, kind: str) -> Iterator[None]:
-    """Stop the process that sends something of this kind in the middle of it; it goes on at the end."""
+def frozen(rig: Rig, kind: str, slow: Fault) -> Iterator[None]:
+    """Stop the process that sends something of this kind while the partner is slow with it; it goes on at the end."""
     charging = rig.stack.spawn(*PRODUCE, "charge", "--until", "ACTIVE" if kind == "session" else "COMPLETED")
-    sender = wait_for(lambda: sender_of(rig.stack, kind), 60)
+    assert wait_for(lambda: slow.hits, 60), f"nothing reached the partner\n{rig.stack.story()}"
+    sender = sender_of(rig.stack, kind)
     assert sender in rig.stack.processes(), rig.stack.story()
     kill(sender, signal.SIGSTOP)
     try:
@@ -69,8 +71,8 @@ def test_a_frozen_sender(test_data_dir: Path) -> None:
     """
     with a_rig(test_data_dir, *SWEEP_ONLY) as rig, more(rig, SWEEP):
         taxi = rig.partners[TAXI]
-        taxi.fail("slow", on="/sessions/", seconds=3 * LEASE_SECONDS, times=1)
-        with frozen(rig, "session"):
+        slow = taxi.fail("slow", on="/sessions/", seconds=3 * LEASE_SECONDS, times=1)
+        with frozen(rig, "session", slow):
             rig.charge(1)
             told = wait_for(lambda: status_at_partner(rig) == "COMPLETED", 3 * LEASE_SECONDS)
             assert told, f"no other sender took over: {rig.open_deliveries()}\n{rig.stack.story()}"
@@ -88,8 +90,8 @@ def test_a_sender_that_freezes_with_a_cdr_doubles_nothing(test_data_dir: Path) -
     """Fault 19, ledger: the other sender's repeat has the same id and the same bytes, and there is only one."""
     with a_rig(test_data_dir, *SWEEP_ONLY) as rig, more(rig, SWEEP):
         taxi = rig.partners[TAXI]
-        taxi.fail("slow", on="POST /ocpi/emsp/2.2.1/cdrs", seconds=2, times=1)
-        with frozen(rig, "cdr"):
+        slow = taxi.fail("slow", on="POST /ocpi/emsp/2.2.1/cdrs", seconds=2, times=1)
+        with frozen(rig, "cdr", slow):
             again = wait_for(lambda: len(rig.posted(TAXI)) >= 2, 4 * LEASE_SECONDS)
             assert again, f"no other sender took over: {rig.open_deliveries()}\n{rig.stack.story()}"
         rig.wait_until_all_is_told(60, passing=0)
