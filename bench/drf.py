@@ -6,9 +6,9 @@ is shown. Token and party come with one query, Locations with five.
 
 import base64
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
-from django.db.models import Prefetch
+from django.db.models import Model, Prefetch
 from django.urls import path
 from django.utils import timezone
 from rest_framework import authentication, exceptions, generics, serializers
@@ -207,40 +207,45 @@ class Pages(LimitOffsetPagination):
     max_limit = 1000
 
 
-class _View:
+_Row = TypeVar("_Row", bound=Model)
+
+
+class _View(generics.GenericAPIView[_Row]):
     authentication_classes = (TokenAuthentication,)
     parser_classes = (JSONParser,)
     renderer_classes = (JSONRenderer,)
     pagination_class = Pages
 
 
-class LocationList(_View, generics.ListAPIView[Location]):
+class LocationList(_View[Location], generics.ListAPIView[Location]):
     """GET locations: as many queries for a large page as for a small one."""
 
     serializer_class = LocationSerializer
 
     def get_queryset(self) -> Any:
         """The Locations that this party sees."""
-        rows = Location.objects.filter(partner_views__party=self.request.auth)
-        mine = PartnerView.objects.filter(party=self.request.auth).defer("document")
+        viewer: Any = self.request.auth
+        rows = Location.objects.filter(partner_views__party=viewer)
+        mine = PartnerView.objects.filter(party=viewer).defer("document")
         shown = Prefetch("partner_views", mine, to_attr="mine")
         return (
             rows.select_related("depot__operator").prefetch_related("evses__connectors", shown).order_by("id")
         )
 
 
-class SessionList(_View, generics.ListAPIView[Session]):
+class SessionList(_View[Session], generics.ListAPIView[Session]):
     """GET sessions."""
 
     serializer_class = SessionSerializer
 
     def get_queryset(self) -> Any:
         """The sessions that this party pays for."""
-        rows = Session.objects.filter(party=self.request.auth).order_by("created_at", "id")
+        payer: Any = self.request.auth
+        rows = Session.objects.filter(party=payer).order_by("created_at", "id")
         return rows.select_related("own_party", "location", "evse")
 
 
-class TokenPut(_View, generics.UpdateAPIView[Token]):
+class TokenPut(_View[Token], generics.UpdateAPIView[Token]):
     """PUT of a token."""
 
     serializer_class = TokenSerializer

@@ -116,7 +116,7 @@ def _connect(seed: Seed, partners: Partners) -> None:
         url = f"http://127.0.0.1:{port}/ocpi/2.2.1"
         for endpoint in Endpoint.objects.filter(platform=partner.platform):
             Endpoint.objects.filter(pk=endpoint.pk).update(url=f"{url}/{endpoint.module}")
-        Platform.objects.filter(pk=partner.platform_id).update(approved_hosts=[f"127.0.0.1:{port}"])
+        Platform.objects.filter(parties=partner).update(approved_hosts=[f"127.0.0.1:{port}"])
 
 
 def _forget() -> None:

@@ -61,8 +61,10 @@ def listen(parties: Sequence[Party], ports: Sequence[int]) -> None:
     """Let each party receive Locations at a port of its own."""
     for party, port in zip(parties, ports, strict=True):
         url = f"http://127.0.0.1:{port}/ocpi/2.2.1/locations"
-        Endpoint.objects.create(platform=party.platform, module="locations", role="RECEIVER", url=url)
-        Platform.objects.filter(pk=party.platform_id).update(approved_hosts=[f"127.0.0.1:{port}"])
+        Endpoint.objects.create(
+            platform=Platform.objects.get(parties=party), module="locations", role="RECEIVER", url=url
+        )
+        Platform.objects.filter(parties=party).update(approved_hosts=[f"127.0.0.1:{port}"])
 
 
 def location(members: dict[str, Any], owner: Party, id_: str, now: datetime) -> dict[str, Any]:
@@ -102,7 +104,7 @@ def _remove(found: Members) -> None:
     Agreement.objects.filter(other__in=parties).delete()
     Attempt.objects.filter(obligation__party__in=parties).delete()
     Obligation.objects.filter(party__in=parties).delete()
-    platforms = [party.platform_id for party in parties]
+    platforms = [party.platform_id for party in parties if party.platform_id is not None]
     Lane.objects.filter(platform__in=platforms).delete()
     Party.objects.filter(pk__in=[party.pk for party in (*parties, found.hub)]).delete()
     Platform.objects.filter(pk__in=platforms).delete()

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from django.db import connection
 from django.db.backends.postgresql.base import ServerBindingCursor
 from psycopg._queries import PostgresQuery
+from psycopg.abc import AdaptContext
 from psycopg.adapt import Transformer
 from psycopg.pq import ExecStatus
 
@@ -44,7 +45,8 @@ class Recording:
         self._turn(is_open=connection.in_atomic_block)
         cursor = context["cursor"].cursor
         if isinstance(cursor, ServerBindingCursor):
-            query = PostgresQuery(Transformer.from_context(cursor))
+            # What the cursor is to psycopg itself, and its types leave out.
+            query = PostgresQuery(Transformer.from_context(cast(AdaptContext, cursor)))
             query.convert(sql, params)
             made = Statement(
                 query.query, tuple(query.params or ()), tuple(query.types), tuple(query.formats or ())

@@ -19,6 +19,7 @@ from locations.publishing import read_publication
 from locations.render import valid_until
 from locations.wire import cdr_location, location_document, location_facts
 from ocpi import codec, v221
+from roaming.dialect import SPECIFIED
 from roaming.models import CredentialsToken, Endpoint, Party, Platform
 from roaming.secrets import hash_token, write_outbound_token
 from sessions.models import MeterReading, Session
@@ -96,7 +97,9 @@ def plant(size: Size, *, now: datetime) -> Seed:
     operator = Party.objects.create(role="CPO", country_code="BE", party_id="YRD", name="Yardgate Depots")
     partners = tuple(_partner(number) for number in range(PARTNERS))
     CredentialsToken.objects.create(
-        platform=partners[0].platform, kind=CredentialsToken.Kind.SESSION, hash=hash_token(TOKEN)
+        platform=Platform.objects.get(parties=partners[0]),
+        kind=CredentialsToken.Kind.SESSION,
+        hash=hash_token(TOKEN),
     )
     tariff = _tariff(now)
     put_tariff(party=operator, tariff=tariff, time_zone=ZONE, now=now)
@@ -113,7 +116,10 @@ def plant(size: Size, *, now: datetime) -> Seed:
     for partner in partners:
         for module in MODULES:
             Endpoint.objects.create(
-                platform=partner.platform, module=module, role="RECEIVER", url="http://127.0.0.1:9"
+                platform=Platform.objects.get(parties=partner),
+                module=module,
+                role="RECEIVER",
+                url="http://127.0.0.1:9",
             )
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
@@ -237,7 +243,9 @@ def _show(places: list[Location], party: Party, now: datetime) -> None:
         "depot__operator"
     ):
         facts = location_facts(place)
-        document = location_document(facts=facts, publication=shown, viewer=party.pk, previous=None, now=now)
+        document = location_document(
+            facts=facts, publication=shown, viewer=party.pk, dialect=SPECIFIED, previous=None, now=now
+        )
         rows.append(
             PartnerView(
                 party=party, own_party=place.depot.operator, location=place, publication=like.publication,
