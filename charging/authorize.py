@@ -18,9 +18,18 @@ from access.decisions import Allow, StartRequest
 from access.models import Grant
 from access.reasons import ID_TAG_STATUS_16
 from access.services import Verdict, decide_start
-from charging.cards import INVALID, TapAnswer, is_charging_elsewhere, known_here, may_stop_here, parent_of
+from charging.cards import (
+    COMMAND_STANDS_FOR,
+    INVALID,
+    TapAnswer,
+    is_charging_elsewhere,
+    known_here,
+    may_stop_here,
+    parent_of,
+)
 from charging.models import Authorization
 from charging.reservations import held_by
+from charging.traces import Traces, traces_of
 from locations.models import EVSE, Location
 from ocpi import codec, v221
 from ocpi.headers import PartyId
@@ -50,6 +59,7 @@ class _Tap:
     id_tag: str
     at: datetime
     now: datetime
+    traces: Traces
 
 
 @dataclass(frozen=True)
@@ -76,11 +86,12 @@ def tap(*, station_identity: str, id_tag: str, now: datetime, at: datetime | Non
 
     No transaction is open while a partner is asked.
     """
-    held = _Tap(station_identity, id_tag, at or now, now)
-    known = known_here(station_identity=station_identity, id_tag=id_tag, at=held.at)
+    when = at or now
+    traces = traces_of(station_identity=station_identity, id_tag=id_tag, since=when - COMMAND_STANDS_FOR)
+    known = known_here(station_identity=station_identity, id_tag=id_tag, at=when, traces=traces)
     if known is not None:
         return known
-    answer = _judge(held)
+    answer = _judge(_Tap(station_identity, id_tag, when, now, traces))
     if answer.status == "Accepted":
         return answer
     return may_stop_here(station_identity=station_identity, id_tag=id_tag) or answer
@@ -163,13 +174,7 @@ def _ask_openly(
         _, verdict = _fence(held, card, [location])
         if not isinstance(verdict.outcome, Allow):
             return _refused_by_fence(verdict)
-    if is_charging_elsewhere(
-        party=card.party,
-        uid=held.id_tag,
-        station_identity=held.station_identity,
-        connector=None,
-        at=held.at,
-    ):
+    if _charges_elsewhere(held, card.party):
         return TapAnswer("ConcurrentTx")
     word = _read_answer(card, answer)
     return word if isinstance(word, TapAnswer) else _accept(held, word, verdict)
@@ -207,7 +212,8 @@ def _fence(held: _Tap, card: _Card, locations: Sequence[Location]) -> tuple[Loca
     """The first pool of the station that admits the card, or the last that does not."""
     uid = card.token.uid if card.token else held.id_tag
     for location in locations:
-        reserved = held_by(party=card.party, uid=uid, location=location)
+        may_hold = held.traces.has_reservation
+        reserved = held_by(party=card.party, uid=uid, location=location) if may_hold else None
         verdict = decide_start(
             request=StartRequest(
                 source="RFID",
@@ -228,8 +234,7 @@ def _fence(held: _Tap, card: _Card, locations: Sequence[Location]) -> tuple[Loca
 
 def _word_of_partner(held: _Tap, card: _Card, location: Location) -> _Word | TapAnswer:
     uid = card.token.uid if card.token else held.id_tag
-    station = held.station_identity
-    if is_charging_elsewhere(party=card.party, uid=uid, station_identity=station, connector=None, at=held.at):
+    if _charges_elsewhere(held, card.party):
         return TapAnswer("ConcurrentTx")
     use = plan_use(card.token, asks_when_allowed=settings.REALTIME_WHEN_ALLOWED)
     if use is Use.REFUSE:
@@ -241,10 +246,16 @@ def _word_of_partner(held: _Tap, card: _Card, location: Location) -> _Word | Tap
         party=card.party,
         token_uid=uid,
         token_type=v221.TokenType.RFID,
-        location=_place(location, station),
+        location=_place(location, held.station_identity),
         now=held.now,
     )
     return _read_answer(card, answer)
+
+
+def _charges_elsewhere(held: _Tap, party: Party) -> bool:
+    return held.traces.has_charge and is_charging_elsewhere(
+        party=party, uid=held.id_tag, station_identity=held.station_identity, connector=None, at=held.at
+    )
 
 
 def _place(location: Location, station_identity: str) -> v221.LocationReferences:

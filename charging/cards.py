@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 
 from charging import reservations
 from charging.models import Command, Transaction
+from charging.traces import Traces
 from ocpi import codec, v221
 from roaming.models import Party
 from sessions.models import Session
@@ -29,20 +30,21 @@ class TapAnswer:
 INVALID = TapAnswer("Invalid")
 
 
-def known_here(*, station_identity: str, id_tag: str, at: datetime) -> TapAnswer | None:
+def known_here(*, station_identity: str, id_tag: str, at: datetime, traces: Traces) -> TapAnswer | None:
     """A tag of ours from a command, a card that a command is for, or the card of a running charge: no question to
-    anybody. None: this card has to be asked for."""
-    command = command_of(id_tag=id_tag, at=at)
+    anybody. None: this card has to be asked for. Only where it has left `traces` is it looked for."""
+    command = command_of(id_tag=id_tag, at=at) if traces.is_commanded else None
     if command is not None and command.session is not None:
         is_here = command.session.evse.station_identity == station_identity
         return TapAnswer("Accepted", command.session.must_end_by) if is_here else INVALID
-    waiting = waiting_for_card(station_identity=station_identity, id_tag=id_tag, at=at)
+    card = {"station_identity": station_identity, "id_tag": id_tag}
+    waiting = waiting_for_card(**card, at=at) if traces.is_awaited else None
     if waiting is not None:
         return TapAnswer("Accepted", waiting.must_end_by, parent_of(waiting.party, waiting.token_group))
-    kept = kept_without_question(station_identity=station_identity, id_tag=id_tag, at=at)
+    kept = kept_without_question(**card, at=at) if traces.has_reservation else None
     if kept is not None:
         return TapAnswer("Accepted", kept.must_end_by, parent_of(kept.party, kept.token_group))
-    running = _running(station_identity).filter(id_tag__iexact=id_tag).first()
+    running = _running(station_identity).filter(id_tag__iexact=id_tag).first() if traces.has_charge else None
     if running is None:
         return None
     # The driver wants to stop: always allowed, also after the window has closed.
