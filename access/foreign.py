@@ -21,10 +21,19 @@ from access.messages import public_message
 from access.models import Decision
 from access.windows import Calendar, DatedException, WeeklyWindow
 from ocpi.v221 import ModuleID
+from roaming import rawsql
 from roaming.hub.fences import Refused
 from roaming.models import HubDocument, Party
 
 _ANY_BAY = "*"
+
+# Asked before every request that the hub forwards; nearly always there is no fence.
+_TABLE = FencedLocation._meta.db_table
+_HAS_FENCES = f"SELECT 1 FROM {_TABLE} WHERE owner_id = %s LIMIT 1"
+_FENCE_OF = f"""
+SELECT id FROM {_TABLE} WHERE owner_id = %s AND (location_id = '' OR upper(location_id) = upper(%s::text))
+ORDER BY location_id DESC LIMIT 1
+"""
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ class PassFence:
 
     def has_fences(self, *, owner: Party) -> bool:
         """Tell whether any Location of this operator is fenced."""
-        return FencedLocation.objects.filter(owner=owner).exists()
+        return rawsql.fetch_one(_HAS_FENCES, [owner.pk]) is not None
 
     def hidden_locations(self, *, party: Party, now: datetime) -> Collection[tuple[int, str]]:
         """Return (key of the owner, LOCATION ID) of all kept Locations that are fenced and not for this party."""
@@ -98,8 +107,8 @@ class PassFence:
 
 def fence_of(*, owner: Party, location_id: str) -> FencedLocation | None:
     """Return the fence of a Location: its own before that of the whole CPO; None when there is none."""
-    rows = FencedLocation.objects.filter(Q(location_id="") | Q(location_id__iexact=location_id), owner=owner)
-    return rows.order_by("-location_id").first()
+    found = rawsql.fetch_one(_FENCE_OF, [owner.pk, location_id])
+    return FencedLocation.objects.filter(pk=found[0]).first() if found else None
 
 
 def _passes_of(party: Party) -> QuerySet[Pass]:
