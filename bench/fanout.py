@@ -105,8 +105,13 @@ def measure(seed: Seed, *, quick: bool, now: datetime) -> Iterator[Row]:  # one 
     partners = Partners()
     try:
         _connect(seed, partners)
-        yield _burst(seed, partners, rounds=1 if quick else 3)
-        yield from _steady(seed, partners, seconds=5 if quick else 8, turns=1 if quick else 2)
+        per_second = _burst(seed, partners, rounds=1 if quick else 3)
+        yield rate("fan-out in order, 20 partners, one process", per_second=per_second, goal=1400)
+        seconds, turns = (5, 1) if quick else (8, 2)
+        yield _steady(seed, partners, seconds=seconds * turns)
+        # Half of what this machine takes: beyond it nothing is seen but its queue.
+        pace = min(CHANGES_PER_SECOND, per_second / PARTNERS / 2)
+        yield _beside_hanging(seed, partners, pace=pace, seconds=seconds, turns=turns)
     finally:
         partners.close()
 
@@ -151,8 +156,8 @@ def _settled(seed: Seed) -> None:
     _forget()
 
 
-def _burst(seed: Seed, partners: Partners, *, rounds: int) -> Row:
-    """Every bay changes; then one sender starts, and what arrives is counted and must be in order."""
+def _burst(seed: Seed, partners: Partners, *, rounds: int) -> float:
+    """Every bay changes; then one sender starts, and what arrives per second is counted and must be in order."""
     rates = []
     bays = _bays(seed)
     for _ in range(rounds):
@@ -170,7 +175,7 @@ def _burst(seed: Seed, partners: Partners, *, rounds: int) -> Row:
         _require_order(told, notes)
         arrivals = sorted(note[1] for note in notes)
         rates.append((len(arrivals) - 1) / (arrivals[-1] - arrivals[0]))
-    return rate("fan-out in order, 20 partners, one process", per_second=statistics.median(rates), goal=1400)
+    return statistics.median(rates)
 
 
 def _require_order(told: list[Change], notes: list[Note]) -> None:
@@ -186,29 +191,34 @@ def _require_order(told: list[Change], notes: list[Note]) -> None:
             raise RuntimeError(f"the partner at port {port} was told in another order")
 
 
-def _steady(seed: Seed, partners: Partners, *, seconds: int, turns: int) -> Iterator[Row]:
-    """50 changes per second, in turns with and without a partner that takes requests and never answers."""
+def _steady(seed: Seed, partners: Partners, *, seconds: int) -> Row:
+    """50 changes per second."""
+    p95 = _p95(_latencies(seed, partners, CHANGES_PER_SECOND, seconds, None))
+    return Row(
+        job=f"status to 20 partners at {CHANGES_PER_SECOND} changes/s, p95",
+        ours=f"{p95:.2f} s",
+        goal="< 2 s",
+        met=p95 < 2,
+    )
+
+
+def _beside_hanging(seed: Seed, partners: Partners, *, pace: float, seconds: int, turns: int) -> Row:
+    """In turns with and without a partner that takes requests and never answers."""
     quiet: list[float] = []
     hanging: list[float] = []
     for _ in range(turns):
-        quiet += _latencies(seed, partners, seconds, None)
-        hanging += _latencies(seed, partners, seconds, partners.ports[-1])
+        quiet += _latencies(seed, partners, pace, seconds, None)
+        hanging += _latencies(seed, partners, pace, seconds, partners.ports[-1])
     before, after = _p95(quiet), _p95(hanging)
-    yield Row(
-        job=f"status to 20 partners at {CHANGES_PER_SECOND} changes/s, p95",
-        ours=f"{before:.2f} s",
-        goal="< 2 s",
-        met=before < 2,
-    )
-    yield Row(
-        job="the same for 19, while one partner hangs, p95",
-        ours=f"{after:.2f} s ({number(100 * (after / before - 1))} %)",
+    return Row(
+        job=f"status to 19 partners at {pace:.0f} changes/s, p95, while the 20th hangs",
+        ours=f"{before:.2f} s, then {after:.2f} s ({number(100 * (after / before - 1))} %)",
         goal="moves by < 10 %",
         met=after < before * 1.1,
     )
 
 
-def _latencies(seed: Seed, partners: Partners, seconds: int, hanging: int | None) -> list[float]:
+def _latencies(seed: Seed, partners: Partners, pace: float, seconds: int, hanging: int | None) -> list[float]:
     """Seconds from each commit to its arrival at each partner but the last one."""
     _settled(seed)
     change = _changer(seed)
@@ -216,18 +226,18 @@ def _latencies(seed: Seed, partners: Partners, seconds: int, hanging: int | None
     if hanging is not None:
         partners.tell(f"hang {hanging}")
     with sender():
-        _pace(change, 3 * CHANGES_PER_SECOND)
+        _pace(change, pace, seconds=3)
         partners.take()
-        told = _pace(change, seconds * CHANGES_PER_SECOND)
+        told = _pace(change, pace, seconds=seconds)
         time.sleep(3)
     partners.tell("release")
     return _matched(told, [note for note in partners.take() if note[0] != partners.ports[-1]])
 
 
-def _pace(change: Callable[[], Change], count: int) -> list[Change]:
+def _pace(change: Callable[[], Change], pace: float, *, seconds: int) -> list[Change]:
     began, told = time.monotonic(), []
-    for turn in range(count):
-        time.sleep(max(0.0, began + turn / CHANGES_PER_SECOND - time.monotonic()))
+    for turn in range(int(pace * seconds)):
+        time.sleep(max(0.0, began + turn / pace - time.monotonic()))
         told.append(change())
     return told
 

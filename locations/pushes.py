@@ -17,8 +17,12 @@ from roaming.models import Lane, Obligation, Party, Platform
 from roaming.pushes import Message, Push, register
 from roaming.rawsql import fetch
 
+LOCATION = "location"
+
 _VIEWS = f"""
-SELECT v.party_id, l.ocpi_id, v.document, o.country_code, o.party_id
+SELECT v.party_id, l.ocpi_id, v.document, o.country_code, o.party_id, EXISTS (
+    SELECT FROM {Obligation._meta.db_table} told WHERE told.party_id = v.party_id
+        AND told.kind = '{LOCATION}' AND told.object_key = l.ocpi_id AND told.state = '{Obligation.State.ACKED.value}')
 FROM {PartnerView._meta.db_table} v JOIN {Location._meta.db_table} l ON l.id = v.location_id
 JOIN {Party._meta.db_table} o ON o.id = v.own_party_id
 WHERE v.party_id = ANY(%s) AND l.ocpi_id = ANY(%s)
@@ -26,10 +30,14 @@ WHERE v.party_id = ANY(%s) AND l.ocpi_id = ANY(%s)
 
 
 class _View(NamedTuple):
-    """What one partner is shown of one Location, and owner and id as they stand in it (LOC-11)."""
+    """What one partner is shown of one Location, and owner and id as they stand in it (LOC-11).
+
+    `is_told`: the partner has confirmed the Location as it was once.
+    """
 
     document: bytes
     segments: tuple[str, str, str]
+    is_told: bool
 
 
 class _ViewPush(Push):
@@ -40,8 +48,10 @@ class _ViewPush(Push):
         places = {each.pk: (each.party_id, each.object_key.partition("/")[0]) for each in obligations}
         parties, locations = (list(set(column)) for column in zip(*places.values()))
         views = {
-            (party, location): _View(document, (country_code, party_id, location))
-            for party, location, document, country_code, party_id in fetch(_VIEWS, [parties, locations])
+            (party, location): _View(document, (country_code, party_id, location), is_told)
+            for party, location, document, country_code, party_id, is_told in fetch(
+                _VIEWS, [parties, locations]
+            )
         }
         return {key: views[place] for key, place in places.items() if place in views}
 
@@ -53,7 +63,7 @@ class _ViewPush(Push):
 class LocationPush(_ViewPush):
     """PUT of the Location as the partner sees it when it is sent (LOC-10)."""
 
-    kind = "location"
+    kind = LOCATION
     module = "locations"
     shape = Obligation.Shape.STATE
     lane = Lane.Name.STATIC
@@ -78,30 +88,25 @@ class EvsePush(_ViewPush):
 
     def message(self, obligation: Obligation, *, now: datetime) -> Message | None:
         """What changed, and `last_updated` (LOC-12), both as the partner sees them when it is sent."""
-        location_id, _, evse_uid = obligation.object_key.rpartition("/")
+        _, _, evse_uid = obligation.object_key.rpartition("/")
         view = self._view(obligation)
         evse = stored.evse_document(view.document, evse_uid) if view else None
         if view is None or evse is None:
             return None
         segments = (*view.segments, evse_uid)
         names = tuple(name for name in STATUS_MEMBERS if name in obligation.changed_fields)
-        if names and WHOLE not in obligation.changed_fields and _holds_the_evse(obligation, location_id):
+        if names and WHOLE not in obligation.changed_fields and _holds_the_evse(obligation, view):
             return Message(method="PATCH", segments=segments, body=stored.patch(evse, names))
         return Message(method="PUT", segments=segments, body=evse)
 
 
-def _holds_the_evse(obligation: Obligation, location_id: str) -> bool:
+def _holds_the_evse(obligation: Obligation, view: _View) -> bool:
     """Whether the partner has confirmed an earlier state: of the EVSE itself, or in its Location.
 
     What is owed for the first time asks for the whole; but then the Location has brought it already (LOC-10).
     """
     is_first = obligation.confirmed_version == 0 and obligation.attempts == 0 and not obligation.ambiguous
-    if not is_first:
-        return not obligation.force_put
-    location = Obligation.objects.filter(
-        party_id=obligation.party_id, kind=LocationPush.kind, object_key=location_id
-    )
-    return location.filter(state=Obligation.State.ACKED).exists()
+    return view.is_told if is_first else not obligation.force_put
 
 
 register(LocationPush())

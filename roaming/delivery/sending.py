@@ -57,6 +57,7 @@ class Turn:
     reason: str = ""
     is_lost: bool = False
     sent: int = 0
+    _tried: int = 0
     slowest_seconds: float = 0.0
     _worked: bool = False
     _answers: dict[int, Answer] = field(default_factory=dict)
@@ -99,7 +100,10 @@ class Turn:
         return self.partner.requests_per_second
 
     def _is_over(self) -> bool:
-        return self.is_lost or self.step.is_over or time.monotonic() - self._began > TURN_SECONDS
+        """A turn that has got as far as a message tells it, however late that is: else a slow machine would only ever
+        begin."""
+        is_late = time.monotonic() - self._began > TURN_SECONDS
+        return self.is_lost or self.step.is_over or (is_late and self._tried > 0)
 
     def _due(self, limit: int) -> list[Obligation]:
         now = self.tools.clock()
@@ -152,6 +156,8 @@ class Turn:
         settled: list[Settlement] = []
         load(batch)
         for obligation in batch:
+            if ready and time.monotonic() - self._began > TURN_SECONDS:
+                break
             push = pushes.get(obligation.kind)
             made = prepare(self.partner, obligation, push, now=now, jitter=self.tools.jitter())
             if isinstance(made, Prepared):
@@ -182,6 +188,7 @@ class Turn:
 
     def _tell(self, each: Prepared, attempt_id: int) -> Settlement:
         obligation = each.request.obligation
+        self._tried += 1
         report = Report(attempt_id=attempt_id, milliseconds=0, sha256=each.sha256)
         if obligation.ambiguous and self._looks_first(obligation):
             found = look_up(self.partner, obligation, each.push, each.message, "")

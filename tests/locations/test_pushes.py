@@ -131,16 +131,19 @@ def test_a_partner_is_told_its_own_view_only(evse: EVSE, location: Location) -> 
     }
 
 
+@pytest.mark.parametrize("is_known", [True, False])
 def test_a_batch_of_statuses_is_read_in_one_query(
-    evse: EVSE, location: Location, taxi: Party, django_assert_num_queries
+    evse: EVSE, location: Location, taxi: Party, django_assert_num_queries, is_known: bool
 ) -> None:
+    """Also the first ones that a partner hears of these EVSEs, which ask whether it knows the Location (LOC-10)."""
     for number in (2, 3):
         EVSEFactory(location=location, station_identity=f"GENT-00{number}")
     publish_view(party=taxi, location=location, publication=always_open(), now=NOON)
     at = NOON + timedelta(minutes=1)
     for number in (1, 2, 3):
         report_status(station_identity=f"GENT-00{number}", ocpp_connector=1, status=S.CHARGING, at=at, now=at)
-    clean()
+    if is_known:
+        clean()
     owed = list(Obligation.objects.filter(kind="evse").order_by("id"))
     alone = [get("evse").message(each, now=NOON) for each in owed]
     with django_assert_num_queries(1):

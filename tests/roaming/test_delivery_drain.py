@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from demo.http import Reply, Request
-from roaming.delivery import lanes, services
+from roaming.delivery import lanes, sending, services
 from roaming.delivery.models import Attempt, Obligation
 from roaming.models import Endpoint, Party
 from tests.roaming.deliveries import (
@@ -358,6 +358,23 @@ def test_a_partner_that_only_pulls_is_sent_no_cdr(partner: OddPartner) -> None:
     assert [each.method for each in partner.requests] == ["PUT"]
     assert delivery("CDR-1").state == State.PENDING
     assert lanes.oldest_due_seconds() == 0
+
+
+# --- turns
+
+
+def test_a_sender_that_renders_longer_than_its_turn_still_tells_everything(
+    partner: OddPartner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SYN-01: on a machine that is too slow, one message per turn is sent, and not none in all of them."""
+    monkeypatch.setattr(sending, "TURN_SECONDS", 0.0)
+    party = a_partner(partner)
+    bays = [f"B{number}" for number in range(8)]
+    for bay in bays:
+        owe_bay(party, bay, "AVAILABLE")
+    drain()
+    assert [each.path.rpartition("/")[2] for each in partner.received("PUT")] == bays
+    assert not Attempt.objects.exclude(outcome="ACK").exists()
 
 
 # --- command results
