@@ -6,7 +6,9 @@ period grows with every reading anyway: whenever the periods changed, the whole 
 can be repeated (SES-08).
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
@@ -25,10 +27,16 @@ class SessionPush(Push):
     shape = Obligation.Shape.STATE
     lane = Lane.Name.LIVE
 
+    def load(self, obligations: Sequence[Obligation]) -> Mapping[int, Session]:
+        """The sessions of a batch in one query."""
+        wanted = {each.pk: UUID(each.object_key) for each in obligations}
+        sessions = Session.objects.select_related("own_party").in_bulk(wanted.values())
+        return {pk: sessions[key] for pk, key in wanted.items() if key in sessions}
+
     def message(self, obligation: Obligation, *, now: datetime) -> Message | None:
         """PUT of the whole when new, forced or with changed periods; else PATCH with ``last_updated``
         (SES-05)."""
-        session = Session.objects.select_related("own_party").filter(pk=obligation.object_key).first()
+        session: Session | None = obligation.loaded or self.load([obligation]).get(obligation.pk)
         if session is None:
             return None
         document = session_document(session)

@@ -133,3 +133,21 @@ def test_only_the_party_that_pays_is_owed_the_session() -> None:
     payer = partner()
     pending(party=payer, evse=bay())
     assert [each.party for each in Obligation.objects.all()] == [payer]
+
+
+def test_a_batch_is_read_in_one_query(django_assert_num_queries) -> None:
+    """SES-05: each with its own Session, and none for one that is gone."""
+    payer = partner()
+    for number in (1, 2, 3):
+        pending(party=payer, evse=bay(number))
+    owed = list(Obligation.objects.order_by("id"))
+    gone = owed.pop()
+    gone.object_key = "00000000-0000-0000-0000-000000000000"
+    push = pushes.get("session")
+    alone = [push.message(each, now=START) for each in owed]
+    with django_assert_num_queries(1):
+        loaded = push.load([*owed, gone])
+        for each in owed:
+            each.loaded = loaded[each.pk]
+        assert [push.message(each, now=START) for each in owed] == alone
+    assert gone.pk not in loaded
