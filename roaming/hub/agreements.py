@@ -87,9 +87,10 @@ def reachable_parties(party: Party, *, module: str, roles: Collection[str]) -> l
 
 
 def set_agreement(
-    *, one: Party, other: Party, status: Agreement.Status, modules: Sequence[str] = ()
+    *, one: Party, other: Party, status: Agreement.Status, modules: Sequence[str] | None = ()
 ) -> Agreement:
-    """Make or change the agreement of two parties; ``modules`` empty means all.
+    """Make or change the agreement of two parties; ``modules`` empty means all, None those agreed so far (a new
+    agreement: all).
 
     The platforms of both are owed what they now see of the other party (HCI-02); the moment of the change is the
     database's. What is so already changes nothing. Raises ValueError for a party with itself and for a module that no
@@ -97,10 +98,12 @@ def set_agreement(
     """
     if one.pk == other.pk:
         raise ValueError("an agreement needs two parties")
-    if unknown := sorted(set(modules) - FUNCTIONAL):
+    if unknown := sorted(set(modules or ()) - FUNCTIONAL):
         raise ValueError(f"modules: {', '.join(unknown)} (known: {', '.join(sorted(FUNCTIONAL))})")
     first, second = sorted((one, other), key=lambda party: party.pk)
-    wanted: Mapping[str, Any] = {"status": status, "modules": sorted(set(modules))}
+    wanted: dict[str, Any] = {"status": status}
+    if modules is not None:
+        wanted["modules"] = sorted(set(modules))
     with transaction.atomic():
         take_turns()
         agreement, is_new = Agreement.objects.get_or_create(one=first, other=second, defaults=wanted)
@@ -118,5 +121,6 @@ def _change(agreement: Agreement, wanted: Mapping[str, Any]) -> bool:
     rows = Agreement.objects.filter(pk=agreement.pk)
     # Compared by the statement, on the row as it is when nobody else writes it.
     is_news = bool(rows.exclude(status=wanted["status"]).update(status=wanted["status"], changed_at=Now()))
-    rows.exclude(modules=wanted["modules"]).update(modules=wanted["modules"])
+    if "modules" in wanted:
+        rows.exclude(modules=wanted["modules"]).update(modules=wanted["modules"])
     return is_news

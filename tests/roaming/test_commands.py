@@ -146,7 +146,8 @@ def test_a_new_key(yardgate, partner, settings):
 
 
 def test_agreements_by_command():
-    """HUB-28, HCI-04: in force, planned, ended; for some modules; each party by its role where it has several."""
+    """HUB-28, HCI-04: in force, planned, ended; for some modules, which stay until others are said; each party by its
+    role where it has several."""
     taxi, cpo = PartyFactory(party_id="EMS"), PartyFactory(role="CPO", country_code="BE", party_id="CPO")
     both = ("agree", "--one", "nl-ems", "--other", "BE-CPO")
     report = {"one": "EMSP NL-EMS", "other": "CPO BE-CPO", "status": "PLANNED", "modules": "all"}
@@ -154,7 +155,12 @@ def test_agreements_by_command():
     assert run(*both, "--modules", "locations, commands") == report | {
         "status": "ACTIVE", "modules": ["commands", "locations"]
     }  # fmt: skip
-    assert run(*both, "--end") == report | {"status": "ENDED"}
+    some = report | {"modules": ["commands", "locations"]}
+    assert run(*both, "--end") == some | {"status": "ENDED"}
+    assert run(*both) == some | {"status": "ACTIVE"}
+    assert "--modules: names modules, or the word all" in refusal(*both, "--modules", " ,")
+    assert Agreement.objects.get().modules == some["modules"]
+    assert run(*both, "--modules", "all") == report | {"status": "ACTIVE"}
     PartyFactory(role="NSP", country_code="BE", party_id="CPO", platform=cpo.platform)
     assert "say one of CPO/BE-CPO, NSP/BE-CPO" in refusal(*both)
     assert run("agree", "--one", "NL-EMS", "--other", "cpo/be-cpo") == report | {"status": "ACTIVE"}

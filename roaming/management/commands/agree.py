@@ -24,7 +24,10 @@ class Command(ReportingCommand):
                 metavar="[ROLE/]CC-PID",
                 help="a party, e.g. NL-EMS; with its role where it has several, e.g. EMSP/NL-EMS",
             )
-        parser.add_argument("--modules", default="", help="only these, e.g. locations,commands; default: all")
+        parser.add_argument(
+            "--modules",
+            help="only these, e.g. locations,commands, or the word all; default: as agreed so far, all when it is new",
+        )
         status = parser.add_mutually_exclusive_group()
         status.add_argument("--planned", action="store_true", help="announce it; nothing is routed yet")
         status.add_argument("--end", action="store_true", help="nothing is routed any more")
@@ -33,10 +36,11 @@ class Command(ReportingCommand):
         status = Agreement.Status.ACTIVE
         if options["planned"] or options["end"]:
             status = Agreement.Status.PLANNED if options["planned"] else Agreement.Status.ENDED
-        modules = [word.strip() for word in options["modules"].split(",") if word.strip()]
         one, other = _party(options["one"]), _party(options["other"])
         try:
-            agreement = set_agreement(one=one, other=other, status=status, modules=modules)
+            agreement = set_agreement(
+                one=one, other=other, status=status, modules=_modules(options["modules"])
+            )
         except ValueError as refusal:
             raise HandshakeError(str(refusal)) from None
         return {
@@ -45,6 +49,16 @@ class Command(ReportingCommand):
             "status": agreement.status,
             "modules": agreement.modules or "all",
         }
+
+
+def _modules(text: str | None) -> list[str] | None:
+    """What is asked for; None: nothing is said about it. Raises HandshakeError for an empty list."""
+    if text is None:
+        return None
+    words = [word for part in text.lower().split(",") if (word := part.strip())]
+    if not words:
+        raise HandshakeError("--modules: names modules, or the word all")
+    return [] if words == ["all"] else words
 
 
 def _party(text: str) -> Party:
