@@ -1,6 +1,6 @@
 """The operator's face of a hub's agreements: who may reach whom, and how everybody is connected."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
@@ -51,6 +52,7 @@ class AgreementForm(PageForm):
     modules = forms.MultipleChoiceField(
         choices=[(module, module) for module in sorted(FUNCTIONAL)],
         required=False,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "yg-check"}),
         help_text="What may be asked and told between the two. None chosen: everything.",
     )
 
@@ -162,20 +164,24 @@ class AgreementAdmin(OperatorAdmin):
 def reach_matrix() -> SafeString:
     """The table of all partners' parties; three statements, whatever their number."""
     parties = list(_partners())
-    statuses: dict[frozenset[int], str] = {
-        frozenset((one, other)): status
-        for one, other, status in Agreement.objects.values_list("one", "other", "status")
-    }
-    rows = [_row(party, parties, statuses) for party in parties]
+    agreed = {frozenset((each.one_id, each.other_id)): each for each in Agreement.objects.all()}
+    rows = [_row(party, parties, agreed) for party in parties]
     return table(["Party", "Connected", *(_short(party) for party in parties)], rows)
 
 
-def _row(party: Party, others: Sequence[Party], statuses: dict[frozenset[int], str]) -> list[object]:
-    cells: list[object] = [_words(party), presence_badge(party)]
-    for other in others:
-        status = statuses.get(frozenset((party.pk, other.pk)))
-        cells.append(badge(status.lower(), STATUS_COLOURS[Agreement.Status(status)]) if status else "")
-    return cells
+def _row(party: Party, others: Sequence[Party], agreed: Mapping[frozenset[int], Agreement]) -> list[object]:
+    cells = (_cell(agreed.get(frozenset((party.pk, other.pk)))) for other in others)
+    return [_words(party), presence_badge(party), *cells]
+
+
+def _cell(agreement: Agreement | None) -> SafeString | str:
+    """How it stands between two, and for what if it is not for everything."""
+    if agreement is None:
+        return ""
+    state = badge(agreement.status.lower(), STATUS_COLOURS[Agreement.Status(agreement.status)])
+    if not agreement.modules:
+        return state
+    return format_html('{}<div class="yg-help">{}</div>', state, ", ".join(agreement.modules))
 
 
 def _partners() -> QuerySet[Party]:
@@ -194,9 +200,7 @@ def _set(
     admin_page: AgreementAdmin, request: HttpRequest, rows: QuerySet[Agreement], status: Agreement.Status
 ) -> None:
     def verb(agreement: Agreement) -> str:
-        changed = set_agreement(
-            one=agreement.one, other=agreement.other, status=status, modules=agreement.modules
-        )
+        changed = set_agreement(one=agreement.one, other=agreement.other, status=status, modules=None)
         return f"{changed}: {changed.get_status_display()}"
 
     run_each(admin_page, request, rows.select_related("one", "other"), verb)

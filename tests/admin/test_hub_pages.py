@@ -84,8 +84,10 @@ def test_the_matrix_says_who_may_reach_whom_and_who_is_connected(
     rows = re.findall(r"<tr><td>(EMSP NL-EMS|CPO DE-NLI) .*?</tr>", text)
     assert rows == ["EMSP NL-EMS", "CPO DE-NLI"]
     assert (text.count(">active<"), text.count(">offline<"), text.count(">connected<")) == (2, 1, 2)
-    set_agreement(one=taxi, other=cpo, status=Agreement.Status.PLANNED)
-    assert operator.get(reverse(MATRIX)).content.decode().count(">planned<") == 2
+    assert ">locations<" not in text
+    set_agreement(one=taxi, other=cpo, status=Agreement.Status.PLANNED, modules=["locations"])
+    text = operator.get(reverse(MATRIX)).content.decode()
+    assert (text.count(">planned<"), text.count(">locations<")) == (2, 2)
 
 
 def test_finance_and_newcomers_agree_nothing(pair: tuple[Party, Party]) -> None:
