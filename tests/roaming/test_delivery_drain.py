@@ -366,7 +366,7 @@ def test_a_partner_that_only_pulls_is_sent_no_cdr(partner: OddPartner) -> None:
 def test_a_sender_that_renders_longer_than_its_turn_still_tells_everything(
     partner: OddPartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SYN-01: on a machine that is too slow, one message per turn is sent, and not none in all of them."""
+    """On a machine that is too slow, one message per turn is sent, and not none in all of them."""
     monkeypatch.setattr(sending, "TURN_SECONDS", 0.0)
     party = a_partner(partner)
     bays = [f"B{number}" for number in range(8)]
