@@ -57,8 +57,8 @@ class Turn:
     reason: str = ""
     is_lost: bool = False
     sent: int = 0
-    _tried: int = 0
     slowest_seconds: float = 0.0
+    _tried: int = 0
     _worked: bool = False
     _answers: dict[int, Answer] = field(default_factory=dict)
     _parties: dict[int, Party] = field(default_factory=dict)
