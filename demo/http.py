@@ -221,6 +221,11 @@ class _Connection(socketserver.StreamRequestHandler):
                 return
 
     def _read(self) -> Request | None:
+        first = self.rfile.peek(1)[:1]  # type: ignore[attr-defined]  # the stub knows no buffered reader
+        if first and not first.isalpha() and first not in b"\r\n":
+            # Like other web servers to who begins a handshake of TLS.
+            self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return None
         line = self.rfile.readline(65_537)
         if not line.strip():
             return None
