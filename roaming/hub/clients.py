@@ -70,7 +70,8 @@ def put_client(*, platform: Platform, client: v221.ClientInfo, now: datetime) ->
     with transaction.atomic():
         Platform.objects.select_for_update(no_key=True).get(pk=platform.pk)
         party = _party(identity).first()
-        if party.platform_id != platform.pk if party is not None else _is_taken(platform, identity):
+        is_foreign = _is_taken(platform, identity) if party is None else party.platform_id != platform.pk
+        if is_foreign:
             log.warning("clients.foreign platform=%s party=%s", platform.pk, identity)
             raise invalid(f"party_id: {identity} is not a client of yours here")
         if party is None:
